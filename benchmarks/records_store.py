@@ -1,0 +1,159 @@
+"""How fast the record store is when it is full: `python benchmarks/records_store.py --records 100000`.
+
+Fills a store in a temporary folder with records of realistic size (a tuned convolution's trace is about 4 KB), then
+times what tuning and compiling do with it, each look-up on kernels chosen at random, in a process that has just opened
+the file. Prints a table; nothing is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from compiler.records.canonical import canonical_json
+from compiler.records.exchange.export import export_file
+from compiler.records.exchange.import_ import import_logs
+from compiler.records.record import Record, Workload
+from compiler.records.store import Store
+
+FINGERPRINTS = ["x86-avx2-a-2c-tvm0.27.0-00000001", "jetson-orin-b-6c-tvm0.27.0-00000002"]
+START = datetime(2025, 1, 1, tzinfo=timezone.utc)
+TARGET = {"kind": "llvm", "mcpu": "haswell", "mtriple": "x86_64-linux-gnu", "num-cores": 2}
+
+
+def workloads(count: int) -> list[Workload]:
+    """Kernels with an IR of about 12 KB, as a convolution's is."""
+    nodes = [{"type": "ir.IntImm", "data": {"span": 0, "ty": 4, "value": i}} for i in range(200)]
+    return [
+        Workload(f"{i + 1:016x}", f"conv2d_{i}", json.dumps({"root_index": i, "nodes": nodes})) for i in range(count)
+    ]
+
+
+def trace(rng: random.Random) -> str:
+    """A trace of 40 instructions, as MetaSchedule writes for a convolution on a CPU, with random tiles."""
+    instructions: list[list[object]] = [["GetSBlock", [], ["conv2d_nhwc", "main"], ["b0"]]]
+    loops = [f"l{i}" for i in range(1, 8)]
+    instructions.append(["GetLoops", ["b0"], [], loops])
+    decisions: list[list[object]] = []
+    name = 8
+    for loop in loops:
+        factors, parts = [f"v{name + i}" for i in range(4)], [f"l{name + 4 + i}" for i in range(4)]
+        name += 8
+        decisions.append([len(instructions), [rng.choice([1, 2, 4, 7, 8]) for _ in range(4)]])
+        instructions.append(["SamplePerfectTile", [loop], [4, 64], factors])
+        instructions.append(["Split", [loop, *factors], [1, 0], parts])
+        instructions.append(["Reorder", parts, [], []])
+        instructions.append(["Annotate", [parts[0], rng.choice([0, 16, 64, 512])], ["pragma_auto_unroll_max_step"], []])
+        instructions.append(["Unroll", [parts[-1]], [], []])
+    instructions.append(["EnterPostproc", [], [], []])
+    return canonical_json([instructions, decisions])
+
+
+def records(count: int, kernels: list[Workload], first: int = 0) -> Iterator[Record]:
+    """`count` records, numbered from `first`, over all kernels and both fingerprints; one in ten has failed."""
+    rng = random.Random(first)
+    for number in range(first, first + count):
+        ok = number % 10 != 0
+        median = rng.uniform(1e-4, 1e-2)
+        yield Record(
+            workload=kernels[number % len(kernels)].hash,
+            trace=trace(rng),
+            seconds=tuple(median * rng.uniform(0.98, 1.05) for _ in range(3)) if ok else (),
+            error=None if ok else "the compiler ran out of time",
+            fingerprint=FINGERPRINTS[number // len(kernels) % 2],
+            target=TARGET,
+            device="Some CPU @ 2.00GHz",
+            threads=2,
+            tvm_version="0.27.0.post1",
+            tool_version="0.1.0",
+            seed=number,
+            created=(START + timedelta(seconds=number)).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            run=f"run-{number % 50}",
+        )
+
+
+def timed(action: Callable[[], object], repeats: int = 1) -> tuple[float, float]:
+    """Median and slowest of `repeats` runs, in seconds."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times), max(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", type=int, default=100_000, help="how many records the store holds")
+    parser.add_argument("--kernels", type=int, default=300, help="over how many workloads")
+    parser.add_argument("--exchange", action="store_true", help="also time export and import of all records")
+    arguments = parser.parse_args()
+    kernels = workloads(arguments.kernels)
+    rows: list[tuple[str, float, float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "records.db"
+        start = time.perf_counter()
+        with Store(path) as store:
+            for kernel in kernels:
+                store.add_workload(kernel)
+            batch: list[Record] = []
+            for record in records(arguments.records, kernels):
+                batch.append(record)
+                if len(batch) == 1_000:
+                    store.add_many(batch)
+                    batch.clear()
+            store.add_many(batch)
+        filled = time.perf_counter() - start
+        size = path.stat().st_size
+
+        start = time.perf_counter()
+        store = Store(path)
+        store.best(kernels[0].hash, FINGERPRINTS[0])
+        opened = time.perf_counter() - start
+        rows.append(("open and look up one", opened, opened))
+        rng = random.Random(1)
+
+        def key() -> tuple[str, str]:
+            return rng.choice(kernels).hash, rng.choice(FINGERPRINTS)
+
+        here = {"device": "Some CPU @ 2.00GHz", "target": TARGET, "threads": 2, "tvm_version": "0.28.0"}
+        rows.append(("best", *timed(lambda: store.best(*key()), 300)))
+        rows.append(("top 10", *timed(lambda: store.top(*key(), 10), 300)))
+        rows.append(("best of another TVM", *timed(lambda: store.best_other_version(key()[0], **here), 300)))
+        rows.append(("trials", *timed(lambda: store.trials(*key()), 300)))
+        rows.append(("trials of a run", *timed(lambda: store.run_trials(f"run-{rng.randrange(50)}"), 20)))
+        rows.append(("tried", *timed(lambda: store.tried(*key()), 100)))
+        rows.append(("summary of all", *timed(store.summary)))
+        fresh = records(1_300, kernels, first=arguments.records)
+        one_by_one = iter([next(fresh) for _ in range(300)])
+        rows.append(("add one", *timed(lambda: store.add(next(one_by_one)), 300)))
+        thousand = list(fresh)
+        rows.append(("add 1000 at once", *timed(lambda: store.add_many(thousand))))
+        if arguments.exchange:
+            log = Path(folder) / "all.jsonl"
+            rows.append(("export all", *timed(lambda: export_file(store, log))))
+            with Store(Path(folder) / "other.db") as other:
+                rows.append(("import all", *timed(lambda: import_logs(other, log))))
+                rows.append(("import all again", *timed(lambda: import_logs(other, log))))
+        store.close()
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{arguments.records} records of {arguments.kernels} kernels: {size / 2**20:.0f} MB")
+    print(f"filled in {filled:.1f} s, peak memory {memory:.0f} MB\n")
+    print(f"{'':<24}{'median ms':>12}{'slowest ms':>12}")
+    for name, median, slowest in rows:
+        print(f"{name:<24}{median * 1e3:>12.2f}{slowest * 1e3:>12.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,293 @@
+"""The front door: `edgetune COMMAND ...`. Parses, calls `compiler.commands`, and turns failures into one line.
+
+Nothing heavy is imported before a command needs it: `--help` takes a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from compiler.commands.exits import run_command
+from compiler.commands.version import tool_version
+from compiler.errors import UsageError
+
+
+def _debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    root = context.find_root()
+    root.meta["debug"] = root.meta.get("debug", False) or value
+
+
+def _options(*decorators: Callable) -> Callable:
+    """One decorator that adds all of `decorators`, so that help lists them in this order."""
+    return lambda function: functools.reduce(lambda inner, add: add(inner), reversed(decorators), function)
+
+
+debug = click.option(
+    "--debug", is_flag=True, expose_value=False, callback=_debug, is_eager=True, help="Show the traceback of a failure."
+)
+json_file = click.option("--json", metavar="FILE", help="Append JSON lines to FILE (- is stdout).")
+target = click.option(
+    "--target", default="native", show_default=True, help="What to compile for: see `edgetune targets`."
+)
+logs = click.option(
+    "--logs", metavar="DIR", type=click.Path(), help="The record store [default: the user's data folder]."
+)
+threads = click.option("--threads", type=click.IntRange(1, 4096), help="CPU threads [default: the target's cores].")
+seed = click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of all random choices."
+)
+shape = click.option(
+    "--shape", "shapes", multiple=True, metavar="NAME:1,3,320,320", help="Shape of an input; repeatable."
+)
+batches = click.option("--batch", "batches", metavar="1,48", help="Batch sizes [default: the model's, or 1].")
+precisions = click.option(
+    "--precision", "precisions", default="fp32", show_default=True, metavar="fp32,fp16", help="Precisions."
+)
+dump = click.option(
+    "--dump", metavar="DIR", type=click.Path(file_okay=False), help="Write the IR after each phase to DIR."
+)
+unverified = click.option(
+    "--allow-unverified", is_flag=True, help="Keep a package that fails its verification; it says so for ever."
+)
+common = _options(json_file, debug)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(tool_version(), prog_name="edgetune")
+@debug
+def edgetune() -> None:
+    """An ONNX file goes in; a verified, tuned, measured package for a named piece of hardware comes out."""
+
+
+@edgetune.command()
+@click.argument("models", nargs=-1, metavar="[MODEL ...]")
+@target
+@batches
+@precisions
+@shape
+@click.option("--trials", type=click.IntRange(1), help="At most so many measurements for each model in all.")
+@click.option("--time", "time_", metavar="10m", help="At most so much time for each model.")
+@click.option("--tasks", metavar="1,3-5", help="Only these tasks; `list` lists them.")
+@logs
+@seed
+@threads
+@dump
+@common
+def tune(models: Sequence[str], json: str | None, **options: Any) -> None:
+    """Search for fast kernels and keep what was learned.
+
+    MODEL is an ONNX file or a built-in model. Without one, AlexNet and GoogLeNet are tuned. Ctrl-C ends cleanly, and
+    the same command goes on where an earlier one ended.
+    """
+    from compiler.commands.tune import TuneOptions
+    from compiler.commands.tune import tune as work
+    from compiler.report.output import Output
+
+    work(models, Output(json), TuneOptions(**options))
+
+
+@edgetune.command("compile")
+@click.argument("model")
+@target
+@click.option("--batch", type=click.IntRange(1), help="Batch size [default: the model's, or 1].")
+@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True, help="Precision.")
+@click.option(
+    "--io-precision",
+    type=click.Choice(["fp32", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="Precision of inputs and outputs.",
+)
+@shape
+@click.option(
+    "-o", "--output", "path", metavar="FILE", help="The package [default: MODEL-TARGET-bBATCH-PRECISION.tar]."
+)
+@logs
+@seed
+@threads
+@dump
+@unverified
+@common
+def compile_(model: str, json: str | None, **options: Any) -> None:
+    """Build a package of MODEL from the records at hand, verified against ONNX Runtime."""
+    from compiler.commands.compile import compile_ as work
+    from compiler.report.output import Output
+
+    work(model, Output(json), **options)
+
+
+@edgetune.command()
+@click.argument("package", metavar="PACKAGE")
+@click.option("--inputs", metavar="X.NPZ", help="Inputs by name [default: random ones].")
+@click.option("--outputs", metavar="Y.NPZ", help="Write the outputs here.")
+@threads
+@seed
+@common
+def run(package: str, json: str | None, **options: Any) -> None:
+    """Run a package once."""
+    from compiler.commands.run import run as work
+    from compiler.report.output import Output
+
+    work(package, Output(json), **options)
+
+
+@edgetune.command()
+@click.argument("sources", nargs=-1, required=True, metavar="MODEL|PACKAGE ...")
+@click.option("--vs", metavar="onnxruntime,openvino", help="Peers to measure in turns with ours.")
+@target
+@batches
+@precisions
+@shape
+@click.option(
+    "--runs", type=click.IntRange(1), default=100, show_default=True, help="At least so many runs for each engine."
+)
+@click.option(
+    "--seconds", type=click.FloatRange(0), default=3.0, show_default=True, help="At least so long for each engine."
+)
+@click.option("--profile", is_flag=True, help="Time per kernel, and the share of the machine's measured peak.")
+@logs
+@seed
+@threads
+@unverified
+@common
+def bench(sources: Sequence[str], json: str | None, **options: Any) -> None:
+    """Measure packages, or models compiled from the records at hand, alone or beside other engines."""
+    from compiler.commands.bench import BenchOptions
+    from compiler.commands.bench import bench as work
+    from compiler.report.output import Output
+
+    work(sources, Output(json), BenchOptions(**options))
+
+
+@edgetune.command()
+@click.argument("package", metavar="PACKAGE")
+@click.option("--inputs", metavar="X.NPZ", help="Inputs by name [default: random ones].")
+@threads
+@seed
+@common
+def verify(package: str, json: str | None, **options: Any) -> None:
+    """Compare a package's outputs with those of ONNX Runtime in FP32."""
+    from compiler.commands.verify import verify as work
+    from compiler.report.output import Output
+
+    work(package, Output(json), **options)
+
+
+@edgetune.command()
+@click.argument("source", metavar="MODEL|PACKAGE")
+@click.option("--batch", type=click.IntRange(1), help="Batch size of a model.")
+@shape
+@common
+def inspect(source: str, batch: int | None, shapes: Sequence[str], json: str | None) -> None:
+    """Show what a model or a package is."""
+    from compiler.commands import parse
+    from compiler.commands.inspect import inspect as work
+    from compiler.report.output import Output
+
+    work(source, Output(json), batch=batch, shapes=parse.shapes(shapes))
+
+
+@edgetune.command("targets")
+@click.argument("name", required=False)
+@click.option("--detect", is_flag=True, help="Show what this machine is.")
+@common
+def targets_(name: str | None, detect: bool, json: str | None) -> None:
+    """List targets, show the one called NAME, or detect this machine."""
+    if name and detect:
+        raise UsageError("give either NAME or --detect")
+    from compiler.commands import targets as work
+    from compiler.report.output import Output
+
+    if detect:
+        work.detect(Output(json))
+    elif name:
+        work.show_target(name, Output(json))
+    else:
+        work.list_targets(Output(json))
+
+
+@edgetune.group("logs")
+def logs_() -> None:
+    """The records: what tuning has learned."""
+
+
+fingerprint = click.option("--fingerprint", metavar="ID", help="Only this fingerprint.")
+
+
+@logs_.command("list")
+@fingerprint
+@logs
+@common
+def logs_list(fingerprint: str | None, logs: str | None, json: str | None) -> None:
+    """List the kernels that there are records of."""
+    from compiler.commands.logs import list_logs
+    from compiler.report.output import Output
+
+    list_logs(Output(json), logs, fingerprint)
+
+
+@logs_.command("show")
+@click.argument("which", metavar="WORKLOAD|RECORD")
+@logs
+@common
+def logs_show(which: str, logs: str | None, json: str | None) -> None:
+    """Show a workload's best records, or one record: by name, or by the first digits of its hash or id."""
+    from compiler.commands.logs import show_log
+    from compiler.report.output import Output
+
+    show_log(Output(json), logs, which)
+
+
+@logs_.command("import")
+@click.argument("source", metavar="FILE|DIR")
+@click.option("--target", help="Of MetaSchedule's files: the target that they were measured on.")
+@click.option("--fingerprint", metavar="ID", help="Of MetaSchedule's files: the fingerprint of the machine.")
+@logs
+@common
+def logs_import(source: str, target: str | None, fingerprint: str | None, logs: str | None, json: str | None) -> None:
+    """Take in JSON lines, or stock MetaSchedule's two JSON files. What is there already stays as it is."""
+    from compiler.commands.logs import import_logs
+    from compiler.report.output import Output
+
+    import_logs(Output(json), logs, source, target, fingerprint)
+
+
+@logs_.command("export")
+@click.argument("destination", metavar="FILE.jsonl|DIR")
+@fingerprint
+@click.option("--top", type=click.IntRange(1), help="Only the best so many records of each kernel.")
+@logs
+@common
+def logs_export(destination: str, fingerprint: str | None, top: int | None, logs: str | None, json: str | None) -> None:
+    """Write sorted, self-contained JSON lines: one file, or a folder with a file per kernel."""
+    from compiler.commands.logs import export_logs
+    from compiler.report.output import Output
+
+    export_logs(Output(json), logs, destination, fingerprint, top)
+
+
+@logs_.command("prune")
+@click.option("--keep", type=click.IntRange(1), default=1, show_default=True, help="Records to keep of each kernel.")
+@fingerprint
+@logs
+@common
+def logs_prune(keep: int, fingerprint: str | None, logs: str | None, json: str | None) -> None:
+    """Keep only the best records of each kernel and fingerprint."""
+    from compiler.commands.logs import prune_logs
+    from compiler.report.output import Output
+
+    prune_logs(Output(json), logs, keep, fingerprint)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code: 0, 1 for a failure, 2 for wrong use, 130 after Ctrl-C."""
+    return run_command(edgetune, sys.argv[1:] if arguments is None else arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""What is measured: our package on a session, or a peer. All look the same from here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from compiler.runtime.session import Executable
+from compiler.runtime.timing import Timing
+from compiler.tensors import TensorSpec
+
+
+class Engine(Protocol):
+    """A model loaded by an engine, ready to run.
+
+    `precision` is what it really computes in, which may not be what was asked for; `notes` says so, in sentences for a
+    result's warnings. `settings` are those that were chosen, for the reader who wants to know.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def precision(self) -> str: ...
+
+    @property
+    def notes(self) -> Sequence[str]: ...
+
+    @property
+    def settings(self) -> Mapping[str, str]: ...
+
+    @property
+    def inputs(self) -> list[TensorSpec]: ...
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run once."""
+        ...
+
+    def timed(
+        self,
+        inputs: Mapping[str, np.ndarray],
+        *,
+        runs: int = 1,
+        seconds: float = 0.0,
+        warmup_runs: int = 0,
+        warmup_seconds: float = 0.0,
+        limit_seconds: float | None = None,
+    ) -> Timing:
+        """Time single invocations, inputs and outputs in place already (see `time_invocations`)."""
+        ...
+
+
+class PackageEngine:
+    """Our own engine: an executable of a local or remote session."""
+
+    name = "edgetune"
+
+    def __init__(self, executable: Executable) -> None:
+        self.executable = executable
+        manifest = executable.manifest
+        self.version = manifest.tool_version
+        self.precision = manifest.precision
+        self.notes: tuple[str, ...] = ()
+        self.settings = {"tvm": manifest.tvm_version}
+        self.inputs = executable.inputs
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run once (see `Engine.run`)."""
+        return self.executable.run(inputs)
+
+    def timed(
+        self,
+        inputs: Mapping[str, np.ndarray],
+        *,
+        runs: int = 1,
+        seconds: float = 0.0,
+        warmup_runs: int = 0,
+        warmup_seconds: float = 0.0,
+        limit_seconds: float | None = None,
+    ) -> Timing:
+        """Time on the session's device (see `Engine.timed`)."""
+        return self.executable.timed(
+            inputs,
+            runs=runs,
+            seconds=seconds,
+            warmup_runs=warmup_runs,
+            warmup_seconds=warmup_seconds,
+            limit_seconds=limit_seconds,
+        )
+
+
+def cast_inputs(specs: Sequence[TensorSpec], inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same values in the float widths that `specs` ask for; other mismatches are left for the engine to find."""
+    wanted = {spec.name: spec.dtype for spec in specs}
+    return {
+        name: array.astype(wanted[name]) if name in wanted and _both_float(array.dtype.name, wanted[name]) else array
+        for name, array in inputs.items()
+    }
+
+
+def _both_float(a: str, b: str) -> bool:
+    return a != b and a.startswith("float") and b.startswith("float")

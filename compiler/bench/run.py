@@ -1,0 +1,129 @@
+"""Benchmarking a package beside peers: everything of `edgetune bench` but the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from compiler.bench.engine import Engine, PackageEngine
+from compiler.bench.environment import environment_warnings, series_warnings
+from compiler.bench.peers import open_peer
+from compiler.bench.protocol import Measurement, Protocol, measure
+from compiler.bench.result import Result
+from compiler.bench.statistics import Ratio, latency, paired_ratio
+from compiler.bench.verify import Reference, onnx_reference, verify
+from compiler.errors import EdgetuneError, UsageError
+from compiler.frontend.model import Model
+from compiler.package import Accuracy
+from compiler.runtime.session import Executable
+
+DEFAULT = Protocol()
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """Results, ours first, then the peers'; our ratio to each peer; (peer, reason) for those that failed."""
+
+    results: tuple[Result, ...]
+    ratios: tuple[Ratio, ...]
+    missing: tuple[tuple[str, str], ...]
+
+
+def bench(
+    executable: Executable,
+    inputs: Sequence[Mapping[str, np.ndarray]],
+    *,
+    threads: int,
+    model: Model | None = None,
+    peers: Sequence[str] = (),
+    protocol: Protocol = DEFAULT,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> BenchReport:
+    """Measure a loaded package, and `peers` in the same turns, on the first of `inputs`.
+
+    With `model`, which peers need, all engines are verified against ONNX Runtime on all of `inputs`, each at the
+    tolerance of the precision that it computes in; without it our accuracy is the one in the manifest. A peer that is
+    not installed or fails is reported, and the others go on. Raises EdgetuneError when the package itself fails,
+    UsageError for wrong names or inputs.
+    """
+    if not inputs:
+        raise UsageError("a measurement needs at least one set of inputs")
+    if peers and model is None:
+        raise EdgetuneError("peers need the model that the package was compiled from, and it is not at hand")
+    warnings = environment_warnings(threads)
+    own = PackageEngine(executable)
+    engines: list[tuple[Engine, Accuracy | None]] = [(own, executable.manifest.accuracy)]
+    missing: list[tuple[str, str]] = []
+    if model is not None:
+        reference = onnx_reference(model, threads)
+        engines = [(own, _accuracy(own, reference, inputs))]
+        for name in peers:
+            try:
+                peer = open_peer(name, model, threads, executable.manifest.precision)
+                engines.append((peer, _accuracy(peer, reference, inputs)))
+            except UsageError:
+                raise
+            except EdgetuneError as error:
+                missing.append((name, str(error)))
+        del reference  # its threads must not get in the way of those that are measured
+    measurements = measure([engine for engine, _ in engines], inputs[0], protocol, progress)
+    results = [
+        _result(executable, engine, measurement, accuracy, warnings, threads)
+        for (engine, accuracy), measurement in zip(engines, measurements, strict=True)
+    ]
+    ours = [timing.seconds for timing in measurements[0].rounds]
+    ratios = [
+        paired_ratio(own.name, ours, other.engine, [timing.seconds for timing in other.rounds])
+        for other in measurements[1:]
+    ]
+    return BenchReport(tuple(results), tuple(ratios), tuple(missing))
+
+
+def _accuracy(engine: Engine, reference: Reference, inputs: Sequence[Mapping[str, np.ndarray]]) -> Accuracy:
+    try:
+        return verify(engine.run, engine.inputs, reference, inputs, engine.precision).accuracy
+    except EdgetuneError:
+        raise
+    except Exception as error:  # whatever a peer throws
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise EdgetuneError(
+            f"{engine.name} failed on these inputs: {lines[0] if lines else type(error).__name__}"
+        ) from error
+
+
+def _result(
+    executable: Executable,
+    engine: Engine,
+    measurement: Measurement,
+    accuracy: Accuracy | None,
+    warnings: Sequence[str],
+    threads: int,
+) -> Result:
+    manifest = executable.manifest
+    seconds = measurement.seconds
+    figures = latency(seconds)
+    own = isinstance(engine, PackageEngine)
+    unverified = ["this package was not verified"] if own and not manifest.verified else []
+    return Result(
+        model=manifest.model.name,
+        model_sha256=manifest.model.sha256,
+        engine=engine.name,
+        engine_version=engine.version,
+        target=manifest.target.name,
+        fingerprint=executable.fingerprint,
+        device=executable.device,
+        batch=manifest.batch,
+        precision=engine.precision,
+        latency_ms=figures,
+        runs=len(seconds),
+        images_per_s=None if manifest.batch is None else manifest.batch * 1e3 / figures.mean,
+        accuracy=accuracy,
+        tuned_tasks=manifest.tasks - len(manifest.untuned) if own else None,
+        tasks=manifest.tasks if own else None,
+        trials=manifest.trials if own else None,
+        threads=threads,
+        warnings=[*warnings, *unverified, *engine.notes, *series_warnings(len(seconds), figures.cv)],
+        started=measurement.started,
+    )

@@ -1,0 +1,131 @@
+"""Verification: does a package compute what the model means? ONNX Runtime in FP32 judges, `tolerance` is the law."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from compiler.bench.compare import Comparison
+from compiler.bench.engine import cast_inputs
+from compiler.bench.probes import probe_inputs
+from compiler.bench.tolerance import tolerance
+from compiler.errors import UsageError
+from compiler.frontend.model import Model
+from compiler.packaging.manifest import Accuracy
+from compiler.tensors import TensorSpec
+
+REFERENCE = "onnxruntime fp32"
+
+Run = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The figures for a result or a manifest, and in sentences what failed (empty when `accuracy.ok`)."""
+
+    accuracy: Accuracy
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        return self.accuracy.ok
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The truth about a model, as functions from inputs to outputs by name.
+
+    `logits`, where the model ends in a softmax, maps an output's name to what goes into its softmax. `classifier`
+    names the output that holds class scores. `inputs` are the tensors that the functions take.
+    """
+
+    run: Run
+    inputs: Sequence[TensorSpec]
+    logits: Run | None = None
+    classifier: str | None = None
+    name: str = REFERENCE
+
+
+def onnx_reference(model: Model, threads: int | None = None) -> Reference:
+    """ONNX Runtime on the model as it was loaded, in FP32."""
+    from compiler.frontend import is_classifier, ort_session, pre_softmax_reference
+
+    def runs(of: Model, renamed: Mapping[str, str]) -> Run:
+        """`of` in ONNX Runtime; `renamed` maps its outputs' names to those that they are returned under."""
+        session = ort_session(of, threads)
+
+        def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return dict(zip(renamed.values(), session.run(list(renamed), dict(inputs)), strict=True))
+
+        return run
+
+    inner = pre_softmax_reference(model)
+    logits = None
+    if inner is not None:
+        pairs = zip(inner.outputs, model.outputs, strict=True)
+        logits = runs(inner, {logit.name: output.name for logit, output in pairs if logit.name != output.name})
+    return Reference(
+        run=runs(model, {output.name: output.name for output in model.outputs}),
+        inputs=model.inputs,
+        logits=logits,
+        classifier=model.outputs[0].name if is_classifier(model) else None,
+    )
+
+
+def verify(
+    run: Run,
+    specs: Sequence[TensorSpec],
+    reference: Reference,
+    inputs: Sequence[Mapping[str, np.ndarray]],
+    precision: str,
+) -> Verification:
+    """Run both on every one of `inputs` and compare.
+
+    `run` takes the tensors `specs`; inputs are rounded to their dtypes first, for the reference too: rounding the
+    question is not the answer's error. Raises UsageError for an unknown precision, or when there are no inputs.
+    """
+    if not inputs:
+        raise UsageError("verification needs at least one set of inputs")
+    comparison = Comparison(tolerance(precision), reference.classifier)
+    for arrays in inputs:
+        given = cast_inputs(specs, arrays)
+        exact = cast_inputs(reference.inputs, given)
+        comparison.add(
+            run(given),
+            reference.run(exact),
+            None if reference.logits is None else reference.logits(exact),
+        )
+    problems = tuple(comparison.problems)
+    return Verification(
+        Accuracy(
+            reference=reference.name,
+            max_abs_err=comparison.max_abs_err,
+            rel_l2_err=comparison.rel_l2_err,
+            top1_agreement=comparison.top1_agreement,
+            inputs=comparison.inputs,
+            ok=not problems,
+        ),
+        problems,
+    )
+
+
+def verify_model(
+    run: Run,
+    specs: Sequence[TensorSpec],
+    model: Model,
+    precision: str,
+    *,
+    inputs: Sequence[Mapping[str, np.ndarray]] | None = None,
+    count: int = 4,
+    seed: int = 0,
+    threads: int | None = None,
+) -> Verification:
+    """Verify against ONNX Runtime on `inputs`, or on `count` seeded random ones.
+
+    `run` and `specs` are an executable's `run` and `inputs`.
+    """
+    if inputs is None:
+        inputs = probe_inputs(model.inputs, count, seed)
+    return verify(run, specs, onnx_reference(model, threads), inputs, precision)

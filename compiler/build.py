@@ -1,0 +1,250 @@
+"""Model + records + schedules -> the library of a package, and what its manifest says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import targets
+from compiler.errors import EdgetuneError, UsageError
+from compiler.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import tvm
+    from tvm import s_tir
+
+    from compiler.frontend import Model
+    from compiler.graph.pipeline import Dump
+    from compiler.records.record import Record
+    from compiler.records.store import Store
+
+PRECISIONS = {"fp32": "float32", "fp16": "float16"}
+"""What weights are stored as. Sums are kept in float32 on CPUs whatever the precision."""
+
+Report = Callable[[str], None]
+
+
+@dataclass
+class Built:
+    """A compiled model: its library on disk and what the manifest needs to know.
+
+    `kernels` maps a function of the library to (arithmetic operations, bytes moved), None where unknown. `used` lists
+    (task, workload, record) of tuned kernels, `untuned` the tasks without a record. `algorithms` counts convolutions by
+    algorithm, `layout_transforms` what is left of transposes between kernels. `seconds` says where the time went.
+    """
+
+    library: Path
+    inputs: list[TensorSpec]
+    outputs: list[TensorSpec]
+    used: list[tuple[str, str, Record]]
+    untuned: list[str]
+    tasks: int
+    trials: int
+    kernels: dict[str, tuple[float | None, float | None]]
+    algorithms: dict[str, int]
+    layout_transforms: int
+    kept_wide: list[str]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def storage_of(precision: str) -> str:
+    """Weight type of a precision's name; UsageError lists the names where it is none."""
+    try:
+        return PRECISIONS[precision]
+    except KeyError:
+        raise UsageError(f"unknown precision {precision!r}: use {' or '.join(PRECISIONS)}") from None
+
+
+def lanes_of(target: targets.Target) -> int:
+    """How many float32 a vector of the target holds; 1 where it has none of a known size."""
+    return max(1, (target.hardware.vector_bits or 32) // 32)
+
+
+def front(model: Model, io_precision: str = "fp32", dump: Path | None = None) -> tuple[tvm.IRModule, Dump | None]:
+    """The model laid out for kernels (`graph.pipeline.lay_out`), and the function that dumps later phases."""
+    from compiler.frontend import import_model
+    from compiler.graph.passes.io_precision import io_precision as half_io
+    from compiler.graph.pipeline import Dump, lay_out
+
+    mod = import_model(model)
+    if storage_of(io_precision) == "float16":
+        mod = half_io(mod)
+    dumper = Dump(dump) if dump is not None else None
+    return lay_out(mod, dumper), dumper
+
+
+def compile_model(
+    model: Model,
+    target: targets.Target,
+    library: Path,
+    *,
+    precision: str = "fp32",
+    io_precision: str = "fp32",
+    store: Store | None = None,
+    dump: Path | None = None,
+    report: Report | None = None,
+) -> Built:
+    """Compile `model` for `target` into the shared library `library`.
+
+    Kernels with a record for the target's fingerprint get its schedule, the others the zero-trial schedule of their
+    family. Raises EdgetuneError where the target cannot be compiled for.
+    """
+    reason = targets.why_not_compile(target)
+    if reason is not None:
+        raise EdgetuneError(reason)
+    storage = storage_of(precision)
+    from compiler.tvm_setup import prepare
+
+    prepare(target.kind)
+    from tvm import relax
+
+    from compiler.graph import pipeline, variants
+    from compiler.graph.scheduling import cpu_hardware, schedule_module
+    from compiler.graph.work import bytes_moved, flops
+    from compiler.records.workload import apply_trace, workload_of
+
+    hardware = cpu_hardware(target)
+    clock = _Clock(report)
+    lanes = lanes_of(target)
+    device = targets.fingerprint(target)
+    identity = device.id
+    with clock("import"):
+        laid_out, dumper = front(model, io_precision, dump)
+    with clock("lower"):
+        chooser = None
+        if store is not None and store.fingerprints().get(identity):
+            expanded = variants.expand(laid_out, storage, lanes)
+            seconds = best_seconds(store, expanded.tasks, identity)
+            chooser = lambda index, _: expanded.algorithm(index, seconds)  # noqa: E731
+        lowered = pipeline.lower(laid_out, storage, chooser, dumper, lanes)
+    used: list[tuple[str, str, Record]] = []
+    trials = 0
+
+    def recorded(task: tvm.IRModule) -> s_tir.Schedule | None:
+        nonlocal trials
+        if store is None:
+            return None
+        digest = workload_of(task).hash
+        trials += store.trials(digest, identity)
+        record = store.best(digest, identity) or store.best_other_version(
+            digest,
+            device=device.device,
+            target=target.config(),
+            threads=target.cores,
+            tvm_version=device.tvm_version,
+        )
+        sch = apply_trace(record, task) if record is not None else None
+        if sch is not None and record is not None:
+            used.append((digest, digest, record))
+        return sch
+
+    with clock("schedule"):
+        mod, kernels = schedule_module(lowered.mod, hardware, recorded)
+        if dumper:
+            dumper(mod, "scheduled")
+    tvm_target = target.to_tvm()
+    with clock("prepack"), tvm_target:
+        mod = relax.transform.SplitLayoutRewritePreproc()(mod)
+        mod = relax.transform.FoldConstant()(mod)
+        mod = relax.transform.DeadCodeElimination(["main"])(mod)
+        if dumper:
+            dumper(mod, "prepacked")
+    with clock("generate code"):
+        executable = generate(mod, tvm_target)
+    with clock("link"):
+        link(executable, library, target)
+    names = {workload_of(k.task).hash: k.name for k in kernels}
+    # Prepacking split what packs weights off some functions, and renamed what is left of them.
+    left = {gvar.name_hint for gvar in mod.get_global_vars()}
+    final = {k.name: f"{k.name}_prepacked" if f"{k.name}_prepacked" in left else k.name for k in kernels}
+    return Built(
+        library=library,
+        inputs=_specs(model.inputs, io_precision),
+        outputs=_specs(model.outputs, io_precision),
+        used=[(names[digest], digest, record) for digest, _, record in used],
+        untuned=sorted({k.name for k in kernels if not k.tuned}),
+        tasks=len(names),
+        trials=trials,
+        kernels={final[k.name]: (flops(k.task), bytes_moved(k.task)) for k in kernels},
+        algorithms=_count([a.value for a in lowered.algorithms]),
+        layout_transforms=sum("transpose" in name for name, _ in variants.calls(lowered)),
+        kept_wide=lowered.kept_wide,
+        seconds=clock.seconds,
+    )
+
+
+def best_seconds(store: Store, hashes: Iterable[str], fingerprint: str) -> dict[str, float]:
+    """The best record's median, in seconds, of each workload that has one for `fingerprint`."""
+    found = {}
+    for digest in hashes:
+        record = store.best(digest, fingerprint)
+        if record is not None and record.median is not None:
+            found[digest] = record.median
+    return found
+
+
+def generate(mod: tvm.IRModule, target: tvm.target.Target) -> tvm.relax.VMExecutable:
+    """Machine code for a module whose kernels are scheduled."""
+    import tvm
+    from tvm import relax
+
+    lowering = tvm.transform.Sequential(
+        [
+            relax.transform.ToNonDataflow(),
+            relax.transform.RemovePurityChecking(),
+            relax.transform.CallTIRRewrite(),
+            relax.transform.StaticPlanBlockMemory(),
+            relax.transform.LowerAllocTensor(),
+            relax.transform.KillAfterLastUse(),
+            relax.transform.LowerRuntimeBuiltin(),
+            relax.transform.ComputePrimValue(),
+            relax.transform.VMShapeLower(),
+            relax.transform.AttachGlobalSymbol(),
+        ]
+    )
+    return tvm.compile(mod, target=target, relax_pipeline=lowering)
+
+
+def link(executable: tvm.relax.VMExecutable, library: Path, target: targets.Target) -> None:
+    """Link the executable into the shared library at `library`."""
+    from compiler.linker import find_linker
+
+    host = target.host if target.host is not None else target.options
+    linker, found = find_linker(str(host["mtriple"]) if "mtriple" in host else None)
+    if linker is None:
+        raise EdgetuneError(found)
+    executable.export_library(str(library), fcompile=linker)
+
+
+def _specs(specs: list[TensorSpec], precision: str) -> list[TensorSpec]:
+    if storage_of(precision) != "float16":
+        return list(specs)
+    return [TensorSpec(s.name, s.shape, "float16" if s.dtype == "float32" else s.dtype) for s in specs]
+
+
+def _count(values: list[str]) -> dict[str, int]:
+    return {value: values.count(value) for value in dict.fromkeys(values)}
+
+
+class _Clock:
+    """Times the steps of a build and tells each as it begins."""
+
+    def __init__(self, report: Report | None) -> None:
+        self.report = report
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, step: str) -> Iterator[None]:
+        if self.report:
+            self.report(step)
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[step] = time.perf_counter() - started

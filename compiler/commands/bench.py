@@ -1,0 +1,167 @@
+"""`edgetune bench`: packages, or models compiled from the records at hand, alone or in turns with other engines."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from compiler.bench.profile import ProfileReport
+from compiler.bench.protocol import Protocol
+from compiler.bench.run import BenchReport
+from compiler.commands import parse
+from compiler.commands.build_package import BuildRequest, build_package
+from compiler.commands.hardware import find_target, must_run, session_threads
+from compiler.commands.inspect import is_package
+from compiler.commands.store import opened_store
+from compiler.errors import EdgetuneError
+from compiler.frontend.model import Model
+from compiler.package import Package, open_package
+from compiler.report.bench import show_bench, show_profile
+from compiler.report.output import Output
+from compiler.report.steps import Steps, steps
+
+INPUTS = 2
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """The options of `edgetune bench`, as the command line gives them."""
+
+    target: str
+    batches: str | None
+    precisions: str
+    shapes: Sequence[str]
+    vs: str | None
+    runs: int
+    seconds: float
+    profile: bool
+    logs: str | None
+    seed: int
+    threads: int | None
+    allow_unverified: bool
+
+
+def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None:
+    """Measure every source, at every batch size and precision; a source that fails is reported and the others go on.
+
+    Raises EdgetuneError at the end when one failed.
+    """
+    from compiler.bench.peers import peer_names
+
+    peers = parse.choices(options.vs, "--vs", peer_names()) if options.vs else []
+    protocol = Protocol(runs=options.runs, seconds=options.seconds)
+    parse.precisions(options.precisions)
+    parse.shapes(options.shapes)
+    reports: list[BenchReport] = []
+    failures: list[EdgetuneError] = []
+    profiles = []
+    with steps(output) as step:
+        for label, opening in _subjects(sources, output, options, step):
+            try:
+                with opening as subject:
+                    report, profile = _measure(subject, label, peers, protocol, options, step)
+            except EdgetuneError as error:
+                failures.append(error)
+                output.warn(f"{label} was not measured: {error}")
+                continue
+            reports.append(report)
+            # Written at once: what was measured survives a Ctrl-C.
+            output.json(report.results)
+            if profile is not None:
+                profiles.append((label, profile))
+    if reports:
+        show_bench(output, reports)
+    for label, profile in profiles:
+        show_profile(output, label, profile)
+    if failures:
+        if len(failures) == 1:
+            raise failures[0]
+        raise EdgetuneError(f"{len(failures)} measurements failed, as the warnings say")
+
+
+Subject = tuple[Package, Model | None]
+
+
+def _subjects(
+    sources: Sequence[str], output: Output, options: BenchOptions, step: Steps
+) -> Iterator[tuple[str, AbstractContextManager[Subject]]]:
+    """A label and a context that opens it, for everything to measure."""
+    for source in sources:
+        if is_package(source):
+            yield source, _opened(source, step, with_model=options.vs is not None)
+            continue
+        batches = parse.batches(options.batches) if options.batches else [None]
+        for batch in batches:
+            for precision in parse.precisions(options.precisions):
+                label = " ".join([source, *([f"batch {batch}"] if batch else []), precision])
+                yield label, _compiled(source, batch, precision, output, options, step)
+
+
+@contextmanager
+def _opened(source: str, step: Steps, with_model: bool) -> Iterator[Subject]:
+    from compiler.bench.source import model_of
+
+    package = open_package(source)
+    if with_model:
+        step(f"Loading the model of {source}")
+    yield package, model_of(package.manifest) if with_model else None
+
+
+@contextmanager
+def _compiled(
+    source: str, batch: int | None, precision: str, output: Output, options: BenchOptions, step: Steps
+) -> Iterator[Subject]:
+    from compiler.frontend import load
+
+    target = find_target(options.target, options.threads)
+    must_run(target, "measure")
+    step(f"Loading {source}")
+    model = load(source, batch=batch, shapes=parse.shapes(options.shapes) or None, seed=options.seed)
+    with tempfile.TemporaryDirectory(prefix="edgetune-bench-") as folder, opened_store(options.logs, target) as store:
+        package = build_package(
+            BuildRequest(
+                model=model,
+                target=target,
+                path=Path(folder) / f"{model.name}.tar",
+                precision=precision,
+                seed=options.seed,
+                allow_unverified=options.allow_unverified,
+            ),
+            store,
+            output,
+            step,
+        )
+        yield package, model
+
+
+def _measure(
+    subject: Subject, label: str, peers: Sequence[str], protocol: Protocol, options: BenchOptions, step: Steps
+) -> tuple[BenchReport, ProfileReport | None]:
+    from compiler.bench.peak import measure_peak
+    from compiler.bench.probes import probe_inputs
+    from compiler.bench.profile import profile
+    from compiler.bench.run import bench as measure
+    from compiler.runtime.session import LocalSession
+
+    package, model = subject
+    threads = session_threads(options.threads, package.manifest.threads)
+    specs = model.inputs if model is not None else package.manifest.inputs
+    inputs = probe_inputs(specs, INPUTS, options.seed)
+    with LocalSession(threads) as session:
+        executable = session.load(package)
+
+        def turn(engine: str, number: int, turns: int) -> None:
+            step(f"Measuring {label}: {engine}, turn {number} of {turns}")
+
+        step(f"Preparing {label}")
+        progress = turn if step.live else None
+        report = measure(
+            executable, inputs, threads=threads, model=model, peers=peers, protocol=protocol, progress=progress
+        )
+        if not options.profile:
+            return report, None
+        step(f"Profiling {label}")
+        return report, profile(executable, inputs[0], peak=measure_peak(threads))

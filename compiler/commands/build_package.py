@@ -1,0 +1,144 @@
+"""From a model to a verified package on disk: what `compile` does, and `bench` before it measures a model."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+import targets
+from compiler.commands.hardware import must_compile, thread_count
+from compiler.commands.verify import verify_package
+from compiler.commands.version import tool_version
+from compiler.errors import EdgetuneError
+from compiler.frontend.model import Model
+from compiler.package import LIBRARY, KernelWork, Manifest, ModelInfo, Package, TargetInfo, UsedRecord, write
+from compiler.records.store import Store
+from compiler.report.output import Output
+from compiler.report.steps import Steps
+
+if TYPE_CHECKING:
+    from compiler.build import Built
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What to build and where to put it. The package computes with as many threads as `target` has cores."""
+
+    model: Model
+    target: targets.Target
+    path: Path
+    precision: str = "fp32"
+    io_precision: str = "fp32"
+    seed: int = 0
+    dump: Path | None = None
+    allow_unverified: bool = False
+
+
+def build_package(request: BuildRequest, store: Store, output: Output, step: Steps) -> Package:
+    """Compile, verify against ONNX Runtime, and only then write `request.path`.
+
+    A package for hardware that this machine is not cannot be verified here: it is written and says so. Raises
+    EdgetuneError, with nothing left at `request.path`, when verification fails and `allow_unverified` is not given.
+    """
+    from compiler.build import compile_model
+
+    must_compile(request.target)
+    _check_place(request.path)
+    with tempfile.TemporaryDirectory(prefix="edgetune-build-") as folder, _draft(request.path) as draft:
+        built = compile_model(
+            request.model,
+            request.target,
+            Path(folder) / LIBRARY,
+            precision=request.precision,
+            io_precision=request.io_precision,
+            store=store,
+            dump=request.dump,
+            report=lambda phase: step(f"Compiling {request.model.name}: {phase}"),
+        )
+        members: dict[str, Path | bytes] = {LIBRARY: built.library}
+        manifest = _manifest(request, built)
+        package = write(draft, members, manifest)
+        why = targets.why_not_run(request.target)
+        if why is not None:
+            output.warn(f"the package is not verified: {why}")
+        else:
+            step("Verifying against ONNX Runtime")
+            manifest = _verified(request, package, output)
+        # The verdict is part of the package, so it is written anew; the draft is not what anybody gets to see.
+        return write(request.path, members, manifest)
+
+
+def _verified(request: BuildRequest, package: Package, output: Output) -> Manifest:
+    found = verify_package(package, request.model, seed=request.seed)
+    if not found.ok and not request.allow_unverified:
+        raise EdgetuneError(
+            f"the package failed its verification and was not written: {'; '.join(found.problems)} "
+            "(--allow-unverified keeps it all the same)"
+        )
+    for problem in found.problems:
+        output.warn(f"verification FAILED: {problem}")
+    return msgspec.structs.replace(package.manifest, accuracy=found.accuracy, verified=found.ok)
+
+
+def _manifest(request: BuildRequest, built: Built) -> Manifest:
+    """What the package says of itself before it is verified."""
+    model, target = request.model, request.target
+    mark = targets.fingerprint(target)
+    return Manifest(
+        model=ModelInfo(
+            name=model.name,
+            source=model.source,
+            sha256=model.sha256,
+            batch=model.batch,
+            shapes=dict(model.shapes),
+            seed=model.seed,
+        ),
+        inputs=built.inputs,
+        outputs=built.outputs,
+        target=TargetInfo(name=target.name, options=target.config(), requires=sorted(target.requires)),
+        fingerprint=mark.id,
+        device=mark.device,
+        precision=request.precision,
+        batch=model.batch,
+        threads=thread_count(target),
+        tvm_version=targets.tvm_version(),
+        tool_version=tool_version(),
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        records=[
+            UsedRecord(task=str(task), workload=workload, record=record.id, seconds=record.median)
+            for task, workload, record in built.used
+        ],
+        # str: names that come from TVM are of a class of its own, which no JSON writer takes.
+        untuned=[str(task) for task in built.untuned],
+        tasks=built.tasks,
+        trials=built.trials,
+        kernels={str(name): KernelWork(flops=flops, bytes=moved) for name, (flops, moved) in built.kernels.items()},
+    )
+
+
+def _check_place(path: Path) -> None:
+    """Raises EdgetuneError where no file can be written, before minutes are spent on what to write."""
+    if path.is_dir():
+        raise EdgetuneError(f"cannot write {path}: it is a folder")
+    if not path.absolute().parent.is_dir():
+        raise EdgetuneError(f"cannot write {path}: there is no folder {path.parent}")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise EdgetuneError(f"cannot write {path}: the folder {path.absolute().parent} is not writable")
+
+
+@contextmanager
+def _draft(path: Path) -> Iterator[Path]:
+    """Where a package lies while it is not known to be right; gone afterwards."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft.tar")
+    try:
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,58 @@
+"""What several commands ask of targets: find one, refuse one, count its threads."""
+
+from __future__ import annotations
+
+import targets
+from compiler.errors import UsageError
+from targets import cpuinfo
+
+
+def find_target(name: str, threads: int | None = None) -> targets.Target:
+    """The target called `name`, for `threads` cores where given. Raises UsageError for an unknown name."""
+    try:
+        return targets.get(name, cores=threads)
+    except targets.TargetError as error:
+        raise UsageError(str(error)) from None
+
+
+def must_compile(target: targets.Target) -> None:
+    """Raises UsageError where no package can be built for `target` here, saying what is missing."""
+    why = targets.why_not_compile(target)
+    if why is not None:
+        raise UsageError(f"cannot compile for {target.name} here: {why}")
+
+
+def must_run(target: targets.Target, what: str) -> None:
+    """Raises UsageError where this machine cannot execute code for `target`; `what` is what was to be done with it."""
+    why = targets.why_not_run(target)
+    if why is not None:
+        raise UsageError(f"cannot {what} for {target.name} here: {why}")
+
+
+def must_tune(target: targets.Target) -> None:
+    """Raises UsageError where candidates for `target` cannot be measured here, with the ways on."""
+    why = targets.why_not_run(target)
+    if why is None:
+        must_compile(target)
+        return
+    cannot = targets.why_not_compile(target)
+    compiled = (
+        f"`edgetune compile --target {target.name}` without tuning"
+        if cannot is None
+        else f"`edgetune compile` without tuning (but {cannot})"
+    )
+    raise UsageError(
+        f"cannot tune for {target.name} here: {why}. Three ways on: a board that has it, over RPC (which this version "
+        f"does not do yet); {compiled}; or another target, such as --target native"
+    )
+
+
+def session_threads(wanted: int | None, packaged: int) -> int:
+    """Threads to run a package with: what the user wants, else what it was compiled for, or all CPUs where fewer."""
+    return wanted if wanted is not None else min(packaged, len(cpuinfo.usable_cpus()))
+
+
+def thread_count(target: targets.Target) -> int:
+    """How many CPU threads a package for `target` computes with."""
+    cores = target.options.get("num-cores", (target.host or {}).get("num-cores"))
+    return cores if isinstance(cores, int) else 1

@@ -1,0 +1,29 @@
+"""Opening the record store as a command does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import targets
+from compiler.errors import UsageError
+from compiler.records import store
+from compiler.records.store import Store
+
+
+def open_store(logs: str | None) -> Store:
+    """The store in the folder `logs`, or the user's. Raises UsageError where `logs` is a file."""
+    if logs is not None and Path(logs).exists() and not Path(logs).is_dir():
+        raise UsageError(f"--logs {logs}: this is a file; give a folder")
+    return store.open_store(logs)
+
+
+@contextmanager
+def opened_store(logs: str | None, target: targets.Target) -> Iterator[Store]:
+    """The store, after the records that come with edgetune for `target` as it is here have been taken in."""
+    from compiler.records.shipped import import_shipped
+
+    with open_store(logs) as opened:
+        import_shipped(opened, targets.fingerprint(target).id)
+        yield opened

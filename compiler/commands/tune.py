@@ -1,0 +1,218 @@
+"""`edgetune tune`: search for fast kernels, model by model, and keep what was learned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import targets
+from compiler.commands import parse
+from compiler.commands.hardware import find_target, must_tune, thread_count
+from compiler.commands.interrupt import deferred
+from compiler.commands.store import opened_store
+from compiler.frontend.model import Model
+from compiler.report import format as fmt
+from compiler.report.output import Output
+from compiler.report.steps import steps
+from compiler.report.tuning import show_tasks, tune_progress
+
+if TYPE_CHECKING:
+    from compiler.records.store import Store
+    from compiler.tuning.state import TuneState, TuneSummary
+
+# The classic pair of the field, for `edgetune tune --target T` without a model.
+DEFAULT_MODELS = ("alexnet", "googlenet")
+LIST = "list"
+_ERRORS_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """The options of `edgetune tune`, as the command line gives them."""
+
+    target: str
+    batches: str | None
+    precisions: str
+    shapes: Sequence[str]
+    trials: int | None
+    time_: str | None
+    tasks: str | None
+    logs: str | None
+    seed: int
+    threads: int | None
+    dump: str | None
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One model at one batch size and precision."""
+
+    model: Model
+    precision: str
+
+    @property
+    def label(self) -> str:
+        batch = f" batch {self.model.batch}" if self.model.batch is not None else ""
+        return f"{self.model.name}{batch} {self.precision}"
+
+
+def tune(sources: Sequence[str], output: Output, options: TuneOptions) -> None:
+    """Tune every model at every batch size and precision, one after the other, each within the budget.
+
+    Raises KeyboardInterrupt after Ctrl-C, when everything learned is kept and shown.
+    """
+    target = find_target(options.target, options.threads)
+    must_tune(target)
+    seconds = parse.duration(options.time_) if options.time_ is not None else None
+    chosen = parse.selection(options.tasks) if options.tasks not in (None, LIST) else None
+    with steps(output) as step:
+        jobs = list(_jobs(sources or DEFAULT_MODELS, options, step))
+    if options.tasks == LIST:
+        _list_tasks(jobs, target, output)
+        return
+    with opened_store(options.logs, target) as store:
+        output.note(_settings(target, store, options, seconds))
+        summaries = []
+        for job in jobs:
+            summary = _tune(job, target, store, output, options, seconds, chosen)
+            summaries.append((job, summary))
+            _show(job, summary, output)
+            if summary.interrupted:
+                output.note("interrupted: what was learned is kept, and the same command goes on from there")
+                raise KeyboardInterrupt
+    if len(summaries) > 1:
+        output.table(
+            ("model", "tasks", "trials", "failed", "estimated ms", "ended because"),
+            (
+                (job.label, len(s.tasks), s.trials, s.failed, fmt.milliseconds(s.latency_seconds), s.ended)
+                for job, s in summaries
+            ),
+            right="tasks,trials,failed,estimated ms",
+        )
+
+
+def _jobs(sources: Sequence[str], options: TuneOptions, step: object) -> Iterator[_Job]:
+    """Everything to tune, loaded: what is wrong with any of it ends the command before the first trial."""
+    from compiler.frontend import load
+
+    precisions = parse.precisions(options.precisions)
+    batches: Sequence[int | None] = parse.batches(options.batches) if options.batches is not None else [None]
+    shapes = parse.shapes(options.shapes)
+    for source in sources:
+        for batch in batches:
+            if callable(step):
+                step(f"Loading {source}{f' at batch {batch}' if batch else ''}")
+            model = load(source, batch=batch, shapes=shapes or None, seed=options.seed)
+            for precision in precisions:
+                yield _Job(model, precision)
+
+
+def _tune(
+    job: _Job,
+    target: targets.Target,
+    store: Store,
+    output: Output,
+    options: TuneOptions,
+    seconds: float | None,
+    chosen: set[int] | None,
+) -> TuneSummary:
+    from compiler.tuning.tune import Budget
+    from compiler.tuning.tune import tune as search
+
+    def notice() -> None:
+        output.note("stopping after the step in hand; press Ctrl-C again to stop at once")
+
+    with deferred(notice) as interrupts, tune_progress(output, job.label) as progress:
+
+        def safe_point(state: TuneState) -> None:
+            progress(state)
+            interrupts.check()
+
+        summary = search(
+            job.model,
+            target,
+            precision=job.precision,
+            store=store,
+            budget=Budget(trials=options.trials, seconds=seconds),
+            tasks=chosen,
+            seed=options.seed,
+            dump=Path(options.dump) if options.dump else None,
+            progress=safe_point,
+        )
+    if interrupts.pending:
+        summary.interrupted = True
+    return summary
+
+
+def _show(job: _Job, summary: TuneSummary, output: Output) -> None:
+    show_tasks(output, f"{job.label}: {len(summary.tasks)} tasks", summary.tasks)
+    estimated = fmt.milliseconds(summary.latency_seconds)
+    parts = [
+        f"{summary.trials} trials ({summary.failed} failed) in {fmt.span(summary.seconds)}",
+        f"estimated latency {estimated} ms" if estimated else "",
+        f"ended because {summary.ended}",
+    ]
+    output.say(f"{job.label}: {', '.join(part for part in parts if part)}")
+    whole = sum(summary.spent.values())
+    if whole > 0:
+        ranked = sorted(summary.spent.items(), key=lambda step: -step[1])
+        output.say(f"the time went into {', '.join(f'{name} {fmt.share(took / whole)}' for name, took in ranked)}")
+    failing = [task for task in summary.tasks if task.last_error is not None]
+    for task in failing[:_ERRORS_SHOWN]:
+        output.note(f"{task.name}: {task.failed} candidates failed, the last one: {task.last_error}")
+    output.json(
+        [
+            {
+                "model": job.model.name,
+                "batch": job.model.batch,
+                "precision": job.precision,
+                "trials": summary.trials,
+                "failed": summary.failed,
+                "seconds": summary.seconds,
+                "latency_seconds": summary.latency_seconds,
+                "ended": summary.ended,
+                "interrupted": summary.interrupted,
+                "resumed": summary.resumed,
+                "spent": summary.spent,
+                "tasks": [
+                    {
+                        "index": task.index,
+                        "name": task.name,
+                        "workload": task.hash,
+                        "calls": task.calls,
+                        "trials": task.trials,
+                        "failed": task.failed,
+                        "untuned_seconds": task.default_seconds,
+                        "best_seconds": task.best_seconds,
+                        "gflops": task.gflops,
+                        "share": task.share,
+                    }
+                    for task in summary.tasks
+                ],
+            }
+        ]
+    )
+
+
+def _list_tasks(jobs: Sequence[_Job], target: targets.Target, output: Output) -> None:
+    from compiler.tuning.tune import list_tasks
+
+    for job in jobs:
+        tasks = list_tasks(job.model, target, precision=job.precision)
+        rows = [(task.index, task.name, task.calls) for task in tasks]
+        output.table(("number", "task", "calls"), rows, title=f"{job.label}: {len(rows)} tasks", right="number,calls")
+        output.json(
+            {"model": job.model.name, "number": number, "task": name, "calls": calls} for number, name, calls in rows
+        )
+
+
+def _settings(target: targets.Target, store: Store, options: TuneOptions, seconds: float | None) -> str:
+    """The settings as they were understood, in a line."""
+    budget = [f"{options.trials} trials" if options.trials else "", f"{fmt.span(seconds)}" if seconds else ""]
+    words = " or ".join(part for part in budget if part) or "until nothing improves"
+    return (
+        f"tuning for {target.name} with {thread_count(target)} threads, {words} per model, "
+        f"seed {options.seed}, records in {store.path}"
+    )

@@ -1,0 +1,85 @@
+"""`edgetune verify`: a package's outputs beside those of ONNX Runtime in FP32."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from compiler.bench.verify import Verification, verify_model
+from compiler.commands.hardware import session_threads
+from compiler.errors import EdgetuneError
+from compiler.frontend.model import Model
+from compiler.package import Package, open_package
+from compiler.report import format as fmt
+from compiler.report.output import Output
+from compiler.report.steps import steps
+
+RANDOM_INPUTS = 4
+
+
+def verify(package: str, output: Output, *, inputs: str | None, threads: int | None, seed: int) -> None:
+    """Verify `package` on the .npz file `inputs`, or on random ones. Raises EdgetuneError when it fails."""
+    from compiler.bench.source import model_of
+    from compiler.frontend.inputs import load_inputs
+
+    opened = open_package(package)
+    with steps(output) as step:
+        step("Loading the model")
+        model = model_of(opened.manifest)
+        given = [load_inputs(inputs, opened.manifest.inputs)] if inputs else None
+        step("Comparing with ONNX Runtime")
+        found = verify_package(opened, model, inputs=given, threads=threads, seed=seed)
+    show(output, opened, found)
+    output.json([{"package": str(opened.path), "accuracy": found.accuracy, "problems": found.problems}])
+    if not found.ok:
+        raise EdgetuneError(f"{package} failed its verification: {'; '.join(found.problems)}")
+
+
+def verify_package(
+    package: Package,
+    model: Model,
+    *,
+    inputs: Sequence[Mapping[str, np.ndarray]] | None = None,
+    threads: int | None = None,
+    seed: int = 0,
+) -> Verification:
+    """Load `package` on this machine and compare it with `model`. Raises EdgetuneError where it cannot run here."""
+    from compiler.runtime.session import LocalSession
+
+    manifest = package.manifest
+    count = session_threads(threads, manifest.threads)
+    with LocalSession(count) as session:
+        executable = session.load(package)
+        return verify_model(
+            executable.run,
+            executable.inputs,
+            model,
+            manifest.precision,
+            inputs=inputs,
+            count=RANDOM_INPUTS,
+            seed=seed,
+            threads=count,
+        )
+
+
+def show(output: Output, package: Package, found: Verification) -> None:
+    """The figures, and the thresholds that they were held against."""
+    from compiler.bench.tolerance import tolerance
+
+    accuracy, limits = found.accuracy, tolerance(package.manifest.precision)
+    output.facts(
+        {
+            "reference": f"{accuracy.reference}, {accuracy.inputs} sets of inputs",
+            "precision": package.manifest.precision,
+            "relative L2 error": f"{_error(accuracy.rel_l2_err)} (at most {limits.rel_l2:.0e})",
+            "largest error": f"{_error(accuracy.max_abs_err)} (at most {limits.peak:.0e} of the largest value)",
+            "top-1 agreement": fmt.share(accuracy.top1_agreement),
+            "verdict": "right" if found.ok else "WRONG",
+        },
+        title=str(package.path),
+    )
+
+
+def _error(value: float | None) -> str:
+    return "not comparable" if value is None else f"{value:.1e}"

@@ -1,0 +1,86 @@
+"""Checking and shape inference with the onnx package, on graphs whose weights are left out; failures become one line.
+
+Nothing that could crash on a malformed graph (onnxslim, ONNX Runtime, TVM) runs before a graph has passed here.
+"""
+
+from __future__ import annotations
+
+import math
+
+import onnx
+
+from compiler.errors import EdgetuneError
+from compiler.frontend.graphs import skeleton, static_shape
+from compiler.frontend.quiet import one_line, quiet
+from compiler.frontend.reference import ort_session
+from compiler.frontend.tensor_data import BITS
+
+# No tensor of a model that can be tuned is larger; a damaged shape easily is, and would be allocated.
+MAX_TENSOR_BYTES = 2**33
+
+
+def check(model: onnx.ModelProto, where: str) -> None:
+    """Raises EdgetuneError where the graph breaks the ONNX specification."""
+    bare = skeleton(model)
+    for value in (*bare.graph.input, *bare.graph.output):
+        # The checker insists on a shape, but exporters leave them out, and what is there is not compared with anything.
+        value.type.tensor_type.shape.SetInParent()
+    try:
+        with quiet():
+            onnx.checker.check_model(bare)
+    except Exception as error:  # C++ exceptions of several kinds come through
+        raise EdgetuneError(f"{where}: not a valid ONNX graph: {one_line(error)}") from error
+
+
+def infer(model: onnx.ModelProto, where: str) -> dict[str, onnx.ValueInfoProto]:
+    """Type and shape of every tensor that inference finds, by name: inputs, outputs, intermediate tensors, weights.
+
+    Raises EdgetuneError where shapes contradict each other, or where a tensor would be absurdly large.
+    """
+    graph = _infer(model, where).graph
+    found = {value.name: value for value in (*graph.value_info, *graph.input, *graph.output)}
+    for tensor in graph.initializer:
+        found[tensor.name] = onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
+    for name, value in found.items():
+        shape = static_shape(value)
+        if shape is None:
+            continue
+        if any(size < 0 for size in shape):
+            raise EdgetuneError(f"{where}: tensor {name!r} has a negative dimension: {shape}")
+        if math.prod(shape) * BITS.get(value.type.tensor_type.elem_type, 32) > MAX_TENSOR_BYTES * 8:
+            raise EdgetuneError(
+                f"{where}: tensor {name!r} of shape {shape} would take more than {MAX_TENSOR_BYTES >> 30} GB"
+            )
+    return found
+
+
+def _infer(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
+    bare = skeleton(model)
+    del bare.graph.value_info[:]
+    for value in bare.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    failure: Exception | None = None
+    # Following shape arithmetic (data_prop) finds more shapes, and stumbles over some valid graphs.
+    for data_prop in (True, False):
+        try:
+            with quiet():
+                return onnx.shape_inference.infer_shapes(bare, check_type=True, strict_mode=True, data_prop=data_prop)
+        except Exception as error:  # noqa: BLE001  C++ exceptions of several kinds come through
+            failure = error
+    # ONNX Runtime is the truth: what it takes is a valid graph, where the onnx package is stricter.
+    try:
+        ort_session(model, threads=1, optimise=False)
+        with quiet():
+            return onnx.shape_inference.infer_shapes(bare, check_type=False, strict_mode=False, data_prop=False)
+    except Exception:  # noqa: BLE001
+        raise EdgetuneError(
+            f"{where}: the graph's shapes do not fit together: {one_line(_first_inference_error(failure))}"
+        ) from failure
+
+
+def _first_inference_error(error: Exception | None) -> str:
+    """The first of the errors in onnx's message, without its prefixes."""
+    text = " ".join(str(error).split())
+    for prefix in ("[ShapeInferenceError]", "Inference error(s):", "[TypeInferenceError]"):
+        text = text.replace(prefix, "")
+    return " ".join(text.split()).split(" (op_type:", 1)[0] or text

@@ -1,0 +1,77 @@
+"""Which algorithm computes a convolution: direct, or Winograd with 2x2 or 4x4 outputs a tile.
+
+The choice is made per convolution of the model, in the order in which the model runs them. Without records it follows
+the estimate below; with records it is the algorithm whose whole fused kernel was measured to be fastest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Algorithm(str, Enum):
+    """How a convolution is computed; the value is what manifests and `inspect` show."""
+
+    DIRECT = "direct"
+    WINOGRAD_2 = "winograd-2x2"
+    WINOGRAD_4 = "winograd-4x4"
+
+    @property
+    def tile(self) -> int:
+        """Outputs along one side of a Winograd tile; 0 for the direct algorithm."""
+        return {"direct": 0, "winograd-2x2": 2, "winograd-4x4": 4}[self.value]
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """What the choice depends on; sizes in elements."""
+
+    n: int
+    oh: int
+    ow: int
+    ci: int
+    co: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of the direct algorithm (a multiply-add is two)."""
+        return 2 * self.n * self.oh * self.ow * self.co * (self.ci // self.groups) * self.kernel[0] * self.kernel[1]
+
+
+def candidates(conv: Convolution) -> list[Algorithm]:
+    """The algorithms that compute `conv`."""
+    fits = (
+        conv.kernel == (3, 3)
+        and conv.stride == (1, 1)
+        and conv.dilation == (1, 1)
+        and conv.ci // conv.groups >= 16
+        and conv.co // conv.groups >= 16
+        and min(conv.oh, conv.ow) >= 4
+    )
+    return [Algorithm.DIRECT, Algorithm.WINOGRAD_2, Algorithm.WINOGRAD_4] if fits else [Algorithm.DIRECT]
+
+
+def estimate(conv: Convolution, algorithm: Algorithm) -> float:
+    """Relative cost in multiply-adds: the products, the transforms (three vector operations an element) and the
+    weights, each read once from memory at the time of about 16 multiply-adds."""
+    m = algorithm.tile
+    weights = conv.co * (conv.ci // conv.groups)
+    if not m:
+        return conv.flops / 2 + 16.0 * 9 * weights
+    alpha = m + 2
+    tiles = conv.n * -(-conv.oh // m) * -(-conv.ow // m)
+    # Few tiles leave too few rows to hide the loading of weights behind: the products then run at a fraction.
+    rate = min(1.0, tiles / 12.0)
+    products = alpha * alpha * tiles * weights / rate
+    transforms = tiles * (conv.ci * alpha * alpha * 8.0 + conv.co * (alpha * alpha + alpha * m) * 5.0)
+    return products + transforms + 16.0 * alpha * alpha * weights
+
+
+def choose(conv: Convolution) -> Algorithm:
+    """The cheapest algorithm by `estimate`."""
+    return min(candidates(conv), key=lambda a: estimate(conv, a))

@@ -1,0 +1,172 @@
+"""Lower operators to kernels: convolutions, pools, dense layers and concatenations to our own, the rest to TVM's.
+
+Requires: NHWC convolutions and pools with static shapes (`channels_last`).
+Ensures: no operator remains, only calls of functions; weights are stored in `storage` type, values stay float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tvm
+from tvm import relax, te, tirx
+
+from ..algorithms import Algorithm, Convolution, choose
+from ..kernels.concat import concat
+from ..kernels.conv2d import conv2d
+from ..kernels.dense import dense
+from ..kernels.padding import four
+from ..kernels.pool2d import pool2d
+from ..kernels.winograd import conv2d_winograd, transform_weight
+from ..rewriter import Constant, array_of, shape_of
+
+FUSES_ELEMENTWISE = 4  # relax::OpPatternKind::kOutEWiseFusable: elementwise operators behind are fused into the kernel
+PATTERN = {"op_pattern": FUSES_ELEMENTWISE}
+HALF_MAX = float(np.finfo("float16").max)
+
+Choose = Callable[[int, Convolution], Algorithm]
+
+
+class Legalizer:
+    """Counts convolutions as it lowers them and keeps what was chosen for each.
+
+    `storage` is the type that weights are kept in (`float32` or `float16`); one that float16 cannot hold stays wide.
+    `lanes` is how many float32 a vector of the target holds: convolutions are given channels to fill the last one.
+    """
+
+    def __init__(self, storage: str = "float32", chooser: Choose | None = None, lanes: int = 1) -> None:
+        self.storage = storage
+        self.lanes = lanes
+        self.chooser = chooser or (lambda _, conv: choose(conv))
+        self.convolutions: list[Convolution] = []
+        self.algorithms: list[Algorithm] = []
+        self.weights: list[relax.Expr | None] = []  # of each convolution, as it stands in the lowered module
+        self.kept_wide: list[str] = []
+
+    def run(self, mod: tvm.IRModule) -> tvm.IRModule:
+        """Apply the pass."""
+        table = {
+            "relax.nn.conv2d": self.conv2d,
+            "relax.nn.max_pool2d": lambda bb, call: self.pool2d(bb, call, "max"),
+            "relax.nn.avg_pool2d": lambda bb, call: self.pool2d(bb, call, "avg"),
+            "relax.matmul": self.matmul,
+            "relax.concat": self.concat,
+            "relax.cosh": lambda bb, call: _hyperbolic(bb, call, 1.0),
+            "relax.sinh": lambda bb, call: _hyperbolic(bb, call, -1.0),
+        }
+        return relax.transform.LegalizeOps(table)(mod)
+
+    def _default(self, bb: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
+        return call.op.get_attr("FLegalize")(bb, call)
+
+    def _weight(self, array: np.ndarray, name: str) -> Constant:
+        if self.storage == "float16" and array.dtype == np.float32:
+            if np.abs(array).max(initial=0.0) <= HALF_MAX:
+                return relax.const(array.astype("float16"))
+            self.kept_wide.append(name)
+        return relax.const(array)
+
+    def conv2d(self, bb: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
+        attrs = call.attrs
+        data, weight = call.args
+        shape, kernel, out = shape_of(data), shape_of(weight), shape_of(call)
+        if str(attrs.data_layout) != "NHWC" or not shape or not kernel or not out or str(data.ty.dtype) != "float32":
+            return self._default(bb, call)
+        strides, dilation = _two(attrs.strides), _two(attrs.dilation)
+        pads, groups = four(attrs.padding), int(attrs.groups)
+        conv = Convolution(out[0], out[1], out[2], shape[3], out[3], (kernel[0], kernel[1]), strides, dilation, groups)
+        index = len(self.convolutions)
+        constant = isinstance(weight, Constant)
+        algorithm = self.chooser(index, conv) if constant else Algorithm.DIRECT
+        self.convolutions.append(conv)
+        self.algorithms.append(algorithm)
+        name = f"conv2d {index}"
+        if algorithm.tile:
+            transformed = self._weight(transform_weight(array_of(weight), algorithm.tile), name)
+            self.weights.append(transformed)
+            return bb.call_te(
+                conv2d_winograd,
+                data,
+                transformed,
+                pads,
+                groups,
+                algorithm.tile,
+                primfunc_name_hint="conv2d_winograd",
+                primfunc_attrs=PATTERN,
+            )
+        channels = None
+        if constant:
+            array = array_of(weight)
+            if groups == 1 and out[3] > self.lanes and out[3] % self.lanes:
+                channels = out[3]
+                array = np.pad(array, [(0, 0)] * 3 + [(0, -channels % self.lanes)])
+            weight = self._weight(array, name)
+        self.weights.append(weight if constant else None)
+        return bb.call_te(
+            conv2d,
+            data,
+            weight,
+            strides,
+            pads,
+            dilation,
+            groups,
+            channels,
+            primfunc_name_hint="conv2d",
+            primfunc_attrs=PATTERN,
+        )
+
+    def pool2d(self, bb: relax.BlockBuilder, call: relax.Call, kind: str) -> relax.Expr:
+        attrs = call.attrs
+        shape = shape_of(call.args[0])
+        if str(attrs.layout) != "NHWC" or not shape or str(call.args[0].ty.dtype) != "float32":
+            return self._default(bb, call)
+        return bb.call_te(
+            pool2d,
+            call.args[0],
+            kind,
+            _two(attrs.pool_size),
+            _two(attrs.strides),
+            four(attrs.padding),
+            _two(attrs.dilation),
+            bool(attrs.ceil_mode),
+            bool(attrs.count_include_pad),
+            primfunc_name_hint=f"{kind}_pool2d",
+            primfunc_attrs=PATTERN,
+        )
+
+    def matmul(self, bb: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
+        data, weight = call.args
+        left, right = shape_of(data), shape_of(weight)
+        if left is None or right is None or len(left) != 2 or len(right) != 2:
+            return self._default(bb, call)
+        if str(data.ty.dtype) != "float32" or not isinstance(weight, Constant):
+            return self._default(bb, call)
+        stored = self._weight(array_of(weight), f"dense {right[0]}x{right[1]}")
+        return bb.call_te(dense, data, stored, primfunc_name_hint="dense", primfunc_attrs=PATTERN)
+
+    def concat(self, bb: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
+        fields = list(call.args[0].fields) if isinstance(call.args[0], relax.Tuple) else []
+        shapes = [shape_of(f) for f in fields]
+        known = [s for s in shapes if s is not None]
+        if not fields or call.attrs.axis is None or len(known) < len(shapes):
+            return self._default(bb, call)
+        dtype = str(fields[0].ty.dtype)
+        func = concat(known, dtype, int(call.attrs.axis) % len(known[0]))
+        gvar = bb.add_func(func, "concat")
+        return relax.call_tir(gvar, relax.Tuple(fields), relax.TensorType(shape_of(call), dtype))
+
+
+def _hyperbolic(bb: relax.BlockBuilder, call: relax.Call, sign: float) -> relax.Expr:
+    """cosh or sinh as (e^x + `sign` e^-x) / 2: TVM has no vectors of the functions themselves."""
+
+    def compute(data: te.Tensor) -> te.Tensor:
+        half, other = (tirx.const(number, data.dtype) for number in (0.5, 0.5 * sign))
+        return te.compute(data.shape, lambda *i: half * te.exp(data[i]) + other * te.exp(-data[i]), name="hyperbolic")
+
+    return bb.call_te(compute, call.args[0], primfunc_name_hint="hyperbolic")
+
+
+def _two(values: Sequence[int]) -> tuple[int, int]:
+    sizes = [int(v) for v in values]
+    return (sizes[0], sizes[0]) if len(sizes) == 1 else (sizes[0], sizes[1])

@@ -1,0 +1,85 @@
+"""From an imported model to fused kernels, in the order in which it happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tvm
+from tvm import relax
+
+from .algorithms import Algorithm, Convolution
+from .passes.batch_norm import batch_norm
+from .passes.channels_last import channels_last
+from .passes.clip import clip
+from .passes.fold_views import fold_views
+from .passes.layout_free import layout_free
+from .passes.legalize import Choose, Legalizer
+from .passes.lrn import lrn
+
+
+@dataclass
+class Lowered:
+    """Fused, unscheduled kernels and the calls between them, and what was chosen on the way."""
+
+    mod: tvm.IRModule
+    convolutions: list[Convolution]
+    algorithms: list[Algorithm]
+    weights: list[relax.Expr | None]
+    kept_wide: list[str]
+
+
+def lay_out(mod: tvm.IRModule, dump: Dump | None = None) -> tvm.IRModule:
+    """Phase 1, on operators: simplify, and lay tensors out channels last."""
+    for name, step in (
+        ("inference", relax.transform.DecomposeOpsForInference()),
+        ("canonical", relax.transform.CanonicalizeBindings()),
+    ):
+        if name == "inference":
+            mod = batch_norm(fold_views(mod))
+        mod = step(mod)
+    mod = fold_views(mod)
+    mod = lrn(clip(mod))
+    mod = channels_last(mod)
+    mod = relax.transform.EliminateCommonSubexpr()(mod)
+    if dump:
+        dump(mod, "layout")
+    return mod
+
+
+def lower(
+    mod: tvm.IRModule, storage: str, chooser: Choose | None = None, dump: Dump | None = None, lanes: int = 1
+) -> Lowered:
+    """Phase 2: operators become kernels, kernels are fused. `mod`, from `lay_out`, may be lowered several times.
+
+    `storage` is what weights are kept as, `lanes` how many float32 a vector of the target holds.
+    """
+    legalizer = Legalizer(storage, chooser, lanes)
+    with tvm.target.Target("llvm"):  # sorting and scanning have no kernel but those of a kind of target
+        mod = relax.backend.DispatchSortScan()(mod)
+    mod = legalizer.run(mod)
+    if dump:
+        dump(mod, "legalized")
+    mod = relax.transform.AnnotateTIROpPattern()(mod)
+    mod = relax.transform.FuseOps()(mod)
+    mod = relax.transform.FuseTIR()(mod)
+    mod = relax.transform.RewriteDataflowReshape()(mod)
+    mod = relax.transform.DeadCodeElimination(["main"])(mod)
+    mod = layout_free(mod)
+    if dump:
+        dump(mod, "fused")
+    return Lowered(mod, legalizer.convolutions, legalizer.algorithms, legalizer.weights, legalizer.kept_wide)
+
+
+class Dump:
+    """Writes the IR after each phase to a folder, numbered, constants left out."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.count = 0
+
+    def __call__(self, mod: tvm.IRModule, phase: str) -> None:
+        path = self.folder / f"{self.count:02d}-{phase}.py"
+        path.write_text(mod.script(show_meta=False) + "\n")
+        self.count += 1

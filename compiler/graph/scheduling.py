@@ -1,0 +1,138 @@
+"""Giving kernels their schedules: from a record where one applies, else the zero-trial schedule of their family."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import tvm
+from tvm import s_tir, tirx
+
+import schedules.cpu
+from compiler.errors import EdgetuneError
+from schedules.cpu.tiles import Hardware
+
+_log = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    from targets import Target
+
+# Attributes that say how a function came about; two kernels that compute the same are one task whatever these are.
+ORIGIN = ("op_pattern", "edgetune.lrn", "global_symbol")
+
+
+def cpu_hardware(target: Target) -> Hardware:
+    """What CPU schedules ask of `target`; EdgetuneError where it does not say how wide its vectors are."""
+    if target.hardware.vector_bits is None or target.hardware.vector_registers is None:
+        raise EdgetuneError(f"there are no schedules for {target.name} yet: use a CPU target")
+    return cast("Hardware", target.hardware)
+
+
+def as_task(func: tirx.PrimFunc) -> tvm.IRModule:
+    """The kernel `func` as a module of its own, {"main": func}, the same for every model that it occurs in."""
+    for name in ORIGIN:
+        if func.attrs and name in func.attrs:
+            func = func.without_attr(name)
+    func = func.with_attr("global_symbol", "main").with_attr("tirx.noalias", True)
+    return tvm.IRModule({"main": func})
+
+
+def schedulable(func: tirx.PrimFunc) -> bool:
+    """Whether schedules can take `func`: sorting, scanning and scattering come from TVM as loops in one opaque block."""
+    return isinstance(func.body, s_tir.SBlockRealize) and str(func.body.block.name_hint) == "root"
+
+
+def pack_weights(sch: s_tir.Schedule) -> None:
+    """Postprocess a schedule: weights whose layout is free are packed in the order in which they are read."""
+    from tvm.s_tir.meta_schedule.postproc import RewriteLayout
+
+    sch.enter_postproc()
+    if not RewriteLayout().apply(sch):
+        raise RuntimeError("the weights of a kernel could not be laid out")
+
+
+def design_spaces(task: tvm.IRModule, hardware: Hardware) -> list[s_tir.Schedule]:
+    """The schedules of `task` with their sampled decisions, one per design space, the zero-trial one first.
+
+    A space that does not apply to this kernel is left out. The list is never empty: the last resort is the kernel
+    as it is.
+    """
+    base = s_tir.Schedule(task, debug_mask="none", error_render_level="none")
+    for spaces in (schedules.cpu.spaces(base, hardware), schedules.cpu.generic.spaces(base, hardware)):
+        found = []
+        for space in spaces:
+            sch = base.copy()
+            try:
+                space(sch)
+                found.append(_shortened(sch, task))
+            except Exception as error:  # noqa: BLE001 - TVM's schedule errors have no common type; the next one is tried
+                _log.debug("a space does not apply: %s", error)
+        if found:
+            return found
+    return [base]
+
+
+def _shortened(sch: s_tir.Schedule, task: tvm.IRModule) -> s_tir.Schedule:
+    """`sch` by a trace without the instructions that only looked around."""
+    short = s_tir.Schedule(task, debug_mask="none", error_render_level="none")
+    sch.trace.simplified(remove_postproc=True).apply_to_schedule(short, remove_postproc=True)
+    return short
+
+
+def zero_trial(task: tvm.IRModule, hardware: Hardware) -> s_tir.Schedule:
+    """The schedule that a kernel gets without tuning, weights packed."""
+    base = s_tir.Schedule(task, debug_mask="none", error_render_level="none")
+    for space in (*schedules.cpu.spaces(base, hardware), *schedules.cpu.generic.spaces(base, hardware)):
+        sch = base.copy()
+        try:
+            space(sch)
+            pack_weights(sch)
+            return sch
+        except Exception as error:  # noqa: BLE001 - as above
+            _log.debug("a schedule does not apply: %s", error)
+    return base
+
+
+def plain(task: tvm.IRModule, hardware: Hardware) -> s_tir.Schedule:
+    """`task` with the schedule of no family, to compare others with; weights are not packed."""
+    base = s_tir.Schedule(task, debug_mask="none", error_render_level="none")
+    for space in schedules.cpu.generic.spaces(base, hardware):
+        sch = base.copy()
+        try:
+            space(sch)
+            return sch
+        except Exception as error:  # noqa: BLE001 - as above
+            _log.debug("the plain schedule does not apply: %s", error)
+    return base
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A scheduled kernel: the function's name in the module, the task it is, and whether a record scheduled it."""
+
+    name: str
+    task: tvm.IRModule
+    tuned: bool
+
+
+def schedule_module(
+    mod: tvm.IRModule,
+    hardware: Hardware,
+    recorded: Callable[[tvm.IRModule], s_tir.Schedule | None],
+) -> tuple[tvm.IRModule, list[Kernel]]:
+    """Schedule every kernel of `mod` that can be: by `recorded(task)` where that gives a schedule, else with no tuning."""
+    out = mod.clone()
+    kernels = []
+    for gvar, func in mod.functions.items():
+        if not isinstance(func, tirx.PrimFunc) or not schedulable(func):
+            continue
+        task = as_task(func)
+        sch = recorded(task)
+        kernels.append(Kernel(gvar.name_hint, task, sch is not None))
+        if sch is None:
+            sch = zero_trial(task, hardware)
+        scheduled = sch.mod["main"].without_attr("global_symbol")
+        out[gvar] = scheduled.with_attr("tirx.is_scheduled", True)
+    return out, kernels

@@ -1,0 +1,80 @@
+"""Links object files into the shared library of a package.
+
+TVM's own linking needs a C++ compiler on the machine, as one program without arguments. This takes the system's where
+there is one and Zig's from PyPI otherwise, which also links for other CPUs.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from compiler.errors import EdgetuneError
+from targets import toolchain
+
+# Zig builds its C library the first time that it links for a platform: half a minute on two cores.
+TIMEOUT_S = 600.0
+
+
+class FCompile(Protocol):
+    """What TVM's `export_library(path, fcompile=...)` calls: links `objects` into `output`."""
+
+    output_format: str
+
+    def __call__(self, output: str, objects: Sequence[str], options: Sequence[str] | None = None) -> None: ...
+
+
+class Linker:
+    """Links with one command; `triple` is LLVM's name of the platform that it links for."""
+
+    output_format = "so"
+
+    def __init__(self, command: Sequence[str], triple: str) -> None:
+        self.command = list(command)
+        self.triple = triple
+
+    def get_target_triple(self) -> str:
+        """TVM asks this where a module holds no machine code to read it from."""
+        return self.triple
+
+    def __call__(self, output: str, objects: Sequence[str], options: Sequence[str] | None = None) -> None:
+        """Link `objects` into the shared library `output`. Raises EdgetuneError with the linker's first complaint."""
+        if isinstance(objects, str):
+            objects = [objects]
+        command = [*self.command, "-shared", "-fPIC", "-o", output, *objects, *(options or ())]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise EdgetuneError(f"{self._failed(output)}: {_line(str(error))}") from error
+        if done.returncode != 0:
+            said = _line(done.stderr or done.stdout) or f"exit status {done.returncode}"
+            raise EdgetuneError(f"{self._failed(output)}: {said}")
+
+    def _failed(self, output: str) -> str:
+        return f"linking {Path(output).name} with {self.command[0]} failed"
+
+
+def find_linker(triple: str | None = None) -> tuple[Linker | None, str]:
+    """The linker for `triple` (None: this machine) and what it is, or None and the line that says what to install."""
+    wanted = triple or toolchain.native_triple()
+    command = toolchain.linker_command(wanted)
+    if command is None:
+        return None, toolchain.why_no_linker(wanted) or f"no linker for {wanted}"
+    return Linker(command, wanted), " ".join(command)
+
+
+def linker(triple: str | None = None) -> Linker:
+    """The linker for `triple` (None: this machine). Raises EdgetuneError where there is none."""
+    found, message = find_linker(triple)
+    if found is None:
+        raise EdgetuneError(message)
+    return found
+
+
+def _line(text: str) -> str:
+    """The line of a linker's output that says what went wrong."""
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if "error" in line.lower() or "cannot" in line.lower()]
+    return (telling or lines or [""])[0][:300]

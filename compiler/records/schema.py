@@ -1,0 +1,118 @@
+"""The store's file: its tables, their version, opening and migrating it."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from compiler.errors import EdgetuneError
+
+APPLICATION_ID = 0x45545231  # "ETR1", in SQLite's header: tells our file from any other SQLite file
+SCHEMA_VERSION = 1
+
+_TABLES = f"""
+CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE workloads (
+    hash TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    ir BLOB NOT NULL,             -- zlib
+    digest TEXT NOT NULL,         -- of the IR's text: decides, in any order of merging, which of two texts stays
+    imported INTEGER NOT NULL     -- 1: the text came from a file, and a local one replaces it
+);
+CREATE TABLE records (
+    number INTEGER PRIMARY KEY,   -- order of arrival here
+    id TEXT NOT NULL UNIQUE,
+    workload TEXT NOT NULL REFERENCES workloads (hash),
+    fingerprint TEXT NOT NULL,
+    trace_id TEXT NOT NULL,
+    created TEXT NOT NULL,
+    cost REAL,                    -- Record.cost; NULL: failed, or found to compute something else
+    tvm_version TEXT NOT NULL,
+    device TEXT NOT NULL,
+    threads INTEGER NOT NULL,
+    target TEXT NOT NULL,         -- canonical JSON
+    run TEXT NOT NULL,
+    rest TEXT NOT NULL,           -- the other fields, as canonical JSON
+    trace BLOB NOT NULL           -- zlib
+);
+CREATE INDEX records_by_cost ON records (workload, fingerprint, cost, id);
+CREATE INDEX records_by_trace ON records (workload, fingerprint, trace_id, created, id);
+CREATE INDEX records_by_run ON records (run, workload, fingerprint);
+CREATE INDEX records_by_fingerprint ON records (fingerprint, workload, cost, created);
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+
+MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {}
+"""version -> what turns that version into the next one, inside one transaction, when a store is opened."""
+
+
+def connect(path: Path, timeout_s: float) -> sqlite3.Connection:
+    """Opens the file (made if missing), checks that it is ours, migrates it if it is older.
+
+    Raises EdgetuneError for a file that is not a record store, is damaged, or was written by a newer edgetune; such a
+    file is left as it was. May raise sqlite3.Error, which Store turns into EdgetuneError.
+    """
+    connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
+    try:
+        version = _check_ours(connection, path)  # before anything that could write
+        _enter_wal(connection, timeout_s)
+        # FULL syncs the log at every commit: a trial costs hundreds of milliseconds and a sync a few, and what was
+        # acknowledged then survives a power cut of the board too (a killed process loses nothing under NORMAL either).
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        if version < SCHEMA_VERSION:
+            _migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_ours(connection: sqlite3.Connection, path: Path) -> int:
+    """The file's schema version; 0 for a file that is still empty."""
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    if application == APPLICATION_ID and version > SCHEMA_VERSION:
+        raise EdgetuneError(
+            f"record store {path} has schema {version}, this edgetune knows up to {SCHEMA_VERSION}: "
+            "update edgetune, or choose another folder with --logs"
+        )
+    if application != APPLICATION_ID and (application or version or tables):
+        raise EdgetuneError(f"{path} is another program's SQLite file: choose another folder with --logs")
+    return version
+
+
+def _enter_wal(connection: sqlite3.Connection, timeout_s: float) -> None:
+    """Switches to the write-ahead log. SQLite does not always wait for other openers here, so we do."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")  # a file system without WAL keeps its rollback journal
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = _check_ours(connection, path)  # another process may have been faster
+        while version < SCHEMA_VERSION:
+            if version == 0:
+                for statement in _TABLES.split(";\n"):
+                    connection.execute(statement)
+                version = SCHEMA_VERSION
+            else:
+                MIGRATIONS[version](connection)
+                version += 1
+                connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise

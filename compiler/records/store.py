@@ -1,0 +1,215 @@
+"""The working store of records: one SQLite file that several processes read and write at once."""
+
+# ruff: noqa: S608 (the texts put into SQL are this module's own constants; values are bound)
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compiler.errors import EdgetuneError
+from compiler.records.canonical import canonical_bytes
+from compiler.records.connection import Connection
+from compiler.records.record import CHECK_RUN, Record, Workload, check_record, check_workload
+from compiler.records.rows import (
+    RECORD_COLUMNS,
+    WORKLOAD_COLUMNS,
+    record_row,
+    row_record,
+    row_workload,
+    workload_row,
+)
+
+FILE_NAME = "records.db"
+
+# The newest measurement of a trace stands for it; older ones are kept, and shown, but do not compete.
+_RANKED = f"""
+SELECT {RECORD_COLUMNS} FROM records AS r
+WHERE workload = ? AND fingerprint = ? AND cost IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM records AS n
+    WHERE n.workload = r.workload AND n.fingerprint = r.fingerprint AND n.trace_id = r.trace_id
+      AND (n.created, n.id) > (r.created, r.id))
+ORDER BY cost, id LIMIT ?
+"""
+
+
+@dataclass(frozen=True)
+class TaskSummary:
+    """What the store knows of one workload on one fingerprint; times in seconds, `first` and `last` in UTC."""
+
+    workload: str
+    name: str
+    fingerprint: str
+    trials: int
+    failed: int
+    best_seconds: float | None
+    first: str
+    last: str
+
+
+def open_store(directory: Path | str | None = None) -> Store:
+    """Opens DIRECTORY/records.db, made if missing; without a directory the user's data folder.
+
+    Raises EdgetuneError when the folder cannot be made or the file cannot be used.
+    """
+    if directory is None:
+        import platformdirs
+
+        directory = platformdirs.user_data_dir("edgetune", appauthor=False)
+    return Store(Path(directory) / FILE_NAME)
+
+
+class Store(Connection):
+    """Workloads and records in one file. Safe for several processes, and for several threads of one.
+
+    What a method has returned from is on disk: killing the process afterwards loses nothing. After a fork, the child
+    opens its own Store. Every method raises EdgetuneError, in one line, when the file cannot be read or written.
+    """
+
+    # ---- writing
+
+    def add_workload(self, workload: Workload, *, imported: bool = False, packed: bytes | None = None) -> bool:
+        """Keeps the workload; False if its hash was there already.
+
+        Two structurally equal modules can differ in text. A local text replaces an imported one, so that a shared log
+        never changes what this machine compiled; of two imported texts the one with the smaller digest stays, so that
+        the order of imports does not matter. packed: the IR's zlib bytes as a file brought them; they are kept, since
+        zlib implementations differ and an export should give the same bytes again.
+        """
+        check_workload(workload)
+        with self.transaction() as db:
+            known = db.execute("SELECT 1 FROM workloads WHERE hash = ?", (workload.hash,)).fetchone()
+            db.execute(
+                f"INSERT INTO workloads ({WORKLOAD_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (hash) DO UPDATE SET "
+                "name = excluded.name, ir = excluded.ir, digest = excluded.digest, imported = excluded.imported "
+                "WHERE imported AND CASE WHEN excluded.imported "
+                "THEN (excluded.digest, excluded.name, excluded.ir) < (digest, name, ir) "
+                "ELSE (excluded.digest, excluded.name) <> (digest, name) END",
+                workload_row(workload, imported, packed),
+            )
+        return known is None
+
+    def add(self, record: Record) -> bool:
+        """Keeps the record, a failed one too; False if it was there already. Its workload must be there before it."""
+        return self.add_many([record]) == 1
+
+    def add_many(self, records: Iterable[Record], *, checked: bool = False) -> int:
+        """Keeps all records in one transaction (all or none); returns how many were new.
+
+        checked: they have been through `check_record` or `read_line` already.
+        """
+        rows = []
+        for record in records:
+            if not checked:
+                check_record(record)
+            rows.append(record_row(record))
+        marks = ", ".join("?" * len(RECORD_COLUMNS.split(",")))
+        new = 0
+        with self.transaction() as db:
+            for row in rows:
+                sql = f"INSERT INTO records ({RECORD_COLUMNS}) VALUES ({marks}) ON CONFLICT (id) DO NOTHING"
+                try:
+                    new += db.execute(sql, row).rowcount
+                except sqlite3.IntegrityError:
+                    raise EdgetuneError(f"workload {row[1]} is not in {self.path}: add it first") from None
+        return new
+
+    def set_note(self, key: str, value: str) -> None:
+        """Keeps a small text about the store itself (which shipped files it has taken in, say)."""
+        with self.transaction() as db:
+            db.execute("INSERT INTO notes VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", (key, value))
+
+    # ---- looking up
+
+    def note(self, key: str) -> str | None:
+        """The text kept under `key`."""
+        rows = self.query("SELECT value FROM notes WHERE key = ?", (key,))
+        return rows[0][0] if rows else None
+
+    def workload(self, workload: str) -> Workload | None:
+        """The workload with that hash."""
+        found = self.query(f"SELECT {WORKLOAD_COLUMNS} FROM workloads WHERE hash = ?", (workload,), row_workload)
+        return found[0] if found else None
+
+    def best(self, workload: str, fingerprint: str) -> Record | None:
+        """The record to use: the smallest median among the newest measurement of each trace, failures left out."""
+        records = self.top(workload, fingerprint, 1)
+        return records[0] if records else None
+
+    def top(self, workload: str, fingerprint: str, n: int) -> list[Record]:
+        """The `n` best traces, one record each, best first: see `best`."""
+        return self.query(_RANKED, (workload, fingerprint, n), row_record)
+
+    def best_other_version(
+        self, workload: str, *, device: str, target: Mapping[str, Any], threads: int, tvm_version: str
+    ) -> Record | None:
+        """The best record of the same device, target options and threads, but measured with another TVM.
+
+        Its time is no claim about this TVM: re-apply the trace (`workload.apply_trace`) and measure.
+        """
+        sql = f"SELECT {RECORD_COLUMNS} FROM records WHERE workload = ? AND cost IS NOT NULL "
+        sql += "AND device = ? AND threads = ? AND target = ? AND tvm_version <> ? ORDER BY cost, id LIMIT 1"
+        options = canonical_bytes(dict(target)).decode("utf-8")
+        found = self.query(sql, (workload, device, threads, options, tvm_version), row_record)
+        return found[0] if found else None
+
+    def trials(self, workload: str, fingerprint: str, run: str | None = None) -> int:
+        """How many trials are kept, failed ones included; with `run` only those of that tuning run."""
+        sql = f"SELECT count(*) FROM records WHERE workload = ? AND fingerprint = ? AND run <> '{CHECK_RUN}'"
+        if run is None:
+            return int(self.query(sql, (workload, fingerprint))[0][0])
+        return int(self.query(sql + " AND run = ?", (workload, fingerprint, run))[0][0])
+
+    def run_trials(self, run: str) -> dict[str, int]:
+        """What a tuning run has done so far: workload -> trials, failed ones included."""
+        return dict(self.query("SELECT workload, count(*) FROM records WHERE run = ? GROUP BY workload", (run,)))
+
+    def tried(self, workload: str, fingerprint: str) -> frozenset[str]:
+        """The `trace_id`s of everything measured here, failed ones included, so that none is tried again."""
+        sql = "SELECT DISTINCT trace_id FROM records WHERE workload = ? AND fingerprint = ?"
+        return frozenset(row[0] for row in self.query(sql, (workload, fingerprint)))
+
+    def workload_packed(self, workload: str) -> tuple[str, bytes] | None:
+        """Name and zlib-packed IR of the workload with that hash, for export."""
+        found = self.query("SELECT name, ir FROM workloads WHERE hash = ?", (workload,))
+        return found[0] if found else None
+
+    def summary(self, fingerprint: str | None = None) -> list[TaskSummary]:
+        """One line per workload and fingerprint, sorted by fingerprint, name and hash."""
+        where, values = ("WHERE fingerprint = ?", (fingerprint,)) if fingerprint is not None else ("", ())
+        sql = (
+            "SELECT g.workload, w.name, g.fingerprint, g.trials, g.failed, g.first, g.last FROM ("
+            f"SELECT workload, fingerprint, sum(run <> '{CHECK_RUN}') AS trials, sum(cost IS NULL AND run <> '{CHECK_RUN}') AS failed, "
+            f"min(created) AS first, max(created) AS last FROM records {where} GROUP BY fingerprint, workload) AS g "
+            "JOIN workloads AS w ON w.hash = g.workload ORDER BY g.fingerprint, w.name, g.workload"
+        )
+        result = []
+        for workload, name, device, trials, failed, first, last in self.query(sql, values):
+            best = self.best(workload, device)
+            seconds = best.median if best else None
+            result.append(TaskSummary(workload, name, device, trials, failed, seconds, first, last))
+        return result
+
+    def fingerprints(self) -> dict[str, int]:
+        """fingerprint -> number of its records."""
+        return dict(self.query("SELECT fingerprint, count(*) FROM records GROUP BY fingerprint ORDER BY fingerprint"))
+
+    def workloads(self) -> Iterator[Workload]:
+        """Every workload, by hash, as of the moment of the first."""
+        return self.stream(f"SELECT {WORKLOAD_COLUMNS} FROM workloads ORDER BY hash", (), row_workload)
+
+    def records(
+        self, *, workload: str | None = None, fingerprint: str | None = None, run: str | None = None
+    ) -> Iterator[Record]:
+        """Every record that fits, as of the moment of the first, sorted by workload, fingerprint, trace and time."""
+        wanted = {"workload": workload, "fingerprint": fingerprint, "run": run}
+        given = {column: value for column, value in wanted.items() if value is not None}
+        where = "WHERE " + " AND ".join(f"{column} = ?" for column in given) if given else ""
+        sql = f"SELECT {RECORD_COLUMNS} FROM records {where} ORDER BY workload, fingerprint, trace_id, created, id"
+        return self.stream(sql, tuple(given.values()), row_record)
+
+    def check(self) -> list[str]:
+        """SQLite's integrity check: what is wrong, in its words; empty for a sound file."""
+        return [str(row[0]) for row in self.query("PRAGMA integrity_check") if row[0] != "ok"]

@@ -1,0 +1,59 @@
+"""Figures as a person reads them."""
+
+from __future__ import annotations
+
+
+def milliseconds(seconds: float | None) -> str | None:
+    """Seconds as milliseconds with three digits that mean something; None stays None."""
+    return None if seconds is None else significant(seconds * 1e3)
+
+
+def significant(value: float | None, digits: int = 3) -> str | None:
+    """`value` with about `digits` significant digits, never in powers of ten between 0.001 and a million."""
+    if value is None:
+        return None
+    if value == 0:
+        return "0"
+    if not 1e-3 <= abs(value) < 1e6:
+        return f"{value:.{digits - 1}e}"
+    whole = len(str(int(abs(value)))) if abs(value) >= 1 else 0
+    return f"{value:.{max(0, digits - whole) if abs(value) >= 1 else digits + _leading_zeros(value)}f}"
+
+
+def share(value: float | None) -> str | None:
+    """A share of one as a percentage."""
+    return None if value is None else f"{100 * value:.1f} %"
+
+
+def size(count: int | None) -> str | None:
+    """Bytes in the binary unit that fits."""
+    if count is None:
+        return None
+    value, unit = float(count), "B"
+    for unit in ("B", "KB", "MB", "GB", "TB"):
+        if value < 1024 or unit == "TB":
+            break
+        value /= 1024
+    return f"{value:.1f}".removesuffix(".0") + f" {unit}"
+
+
+def shape(dimensions: tuple[int, ...] | list[int]) -> str:
+    """`1x3x224x224`, or `scalar`."""
+    return "x".join(str(dimension) for dimension in dimensions) or "scalar"
+
+
+def span(seconds: float) -> str:
+    """A time as `1h02m`, `3m05s` or `12s`."""
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, rest_s = divmod(rest, 60)
+    if hours:
+        return f"{hours}h{minutes:02d}m"
+    return f"{minutes}m{rest_s:02d}s" if minutes else f"{rest_s}s"
+
+
+def _leading_zeros(value: float) -> int:
+    zeros, value = 0, abs(value) * 10
+    while value < 1:
+        zeros, value = zeros + 1, value * 10
+    return zeros

@@ -1,0 +1,134 @@
+"""Where a command speaks: results to stdout, everything else to stderr; coloured and boxed only on a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from compiler.errors import EdgetuneError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+STDOUT = "-"
+
+
+class Output:
+    """Tables, lines, warnings and JSON of one command. `json` is the file of `--json` (`-` is stdout), or None."""
+
+    def __init__(self, json: str | None = None, out: TextIO | None = None, err: TextIO | None = None) -> None:
+        self._err = err or sys.stderr
+        # Where a program reads stdout, people's tables go beside it.
+        self._out = self._err if json == STDOUT else out or sys.stdout
+        self._json = json
+        self._console: Console | None = None
+        self._progress_console: Console | None = None
+
+    @property
+    def terminal(self) -> bool:
+        """Whether a person is watching stdout."""
+        return self._out.isatty()
+
+    @property
+    def watched(self) -> bool:
+        """Whether a person is watching stderr, where progress is shown."""
+        return self._err.isatty()
+
+    @property
+    def console(self) -> Console:
+        """The rich console of stdout; importing rich costs 50 ms, so only a terminal pays for it."""
+        if self._console is None:
+            from rich.console import Console
+
+            self._console = Console(file=self._out, highlight=False)
+        return self._console
+
+    @property
+    def progress_console(self) -> Console:
+        """The rich console of stderr, for what moves; `note` keeps clear of what is drawn on it."""
+        if self._progress_console is None:
+            from rich.console import Console
+
+            self._progress_console = Console(file=self._err, highlight=False)
+        return self._progress_console
+
+    def say(self, line: str = "") -> None:
+        """A line of the result."""
+        print(line, file=self._out, flush=True)
+
+    def note(self, line: str) -> None:
+        """A line on how the work goes, which is no part of the result."""
+        if self._progress_console is None:
+            print(line, file=self._err, flush=True)
+        else:
+            self._progress_console.print(line, markup=False, soft_wrap=True)
+
+    def warn(self, line: str) -> None:
+        """Something that the reader of the result must know."""
+        self.note(f"warning: {line}")
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "", right: str = "") -> None:
+        """A table. `right` names the right-aligned columns, separated by commas. None is shown as a dash."""
+        cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+        aligned = set(right.split(",")) if right else set()
+        if self.terminal:
+            self._boxed(columns, cells, title, aligned)
+        else:
+            self._plain(columns, cells, title, aligned)
+
+    def facts(self, facts: Mapping[str, object], title: str = "") -> None:
+        """Names and values, one a line; those that are None are left out."""
+        known = {name: value for name, value in facts.items() if value is not None}
+        if title:
+            self.say(title)
+        width = max((len(name) for name in known), default=0)
+        for name, value in known.items():
+            self.say(f"  {name:<{width}}  {value}")
+
+    def json(self, values: Iterable[Any]) -> None:
+        """One JSON object a line for each of `values`, if the user asked for it. Raises EdgetuneError if it fails."""
+        if self._json is None:
+            return
+        import msgspec
+
+        data = b"".join(msgspec.json.encode(value) + b"\n" for value in values)
+        if self._json == STDOUT:
+            sys.stdout.write(data.decode())
+            sys.stdout.flush()
+            return
+        try:
+            with Path(self._json).open("a+b") as file:
+                # A line that an earlier crash tore must not swallow ours.
+                if file.tell() and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
+                    data = b"\n" + data
+                file.write(data)
+        except OSError as error:
+            raise EdgetuneError(f"cannot write {self._json}: {error.strerror or error}") from None
+
+    def _plain(self, columns: Sequence[str], cells: list[list[str]], title: str, right: set[str]) -> None:
+        if title:
+            self.say(title)
+        lines = [list(columns), *cells]
+        widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
+        for line in lines:
+            padded = [
+                cell.rjust(width) if name in right else cell.ljust(width)
+                for cell, width, name in zip(line, widths, columns, strict=True)
+            ]
+            self.say("  ".join(padded).rstrip())
+
+    def _boxed(self, columns: Sequence[str], cells: list[list[str]], title: str, right: set[str]) -> None:
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left")
+        for column in columns:
+            table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        for line in cells:
+            # Text, not str: rich would take the brackets of a name for markup.
+            table.add_row(*(Text(cell) for cell in line))
+        self.console.print(table)

@@ -1,0 +1,141 @@
+"""Tuning as it goes: a live table on a terminal, a line now and then elsewhere, and the table at the end.
+
+The search hands over its state whenever something has changed; what is shown of it is decided here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from compiler.report import format as fmt
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.live import Live
+
+    from compiler.report.output import Output
+    from compiler.tuning.state import TaskState, TuneState
+
+_LINE_EVERY_S = 10.0
+_REDRAW_EVERY_S = 0.25
+_ROWS = 24
+
+
+class TuneProgress:
+    """Call it with the state; it draws when there is something new to see and not too often."""
+
+    def __init__(self, output: Output, label: str, live: Live | None) -> None:
+        self._output = output
+        self._label = label
+        self._live = live
+        self._drawn = 0.0
+        self._first: tuple[int, float] | None = None
+
+    def __call__(self, state: TuneState) -> None:
+        """The state as it is now."""
+        if self._first is None:
+            self._first = (state.trials, state.seconds)
+        now = time.monotonic()
+        if self._drawn and now - self._drawn < (_LINE_EVERY_S if self._live is None else _REDRAW_EVERY_S):
+            return
+        self._drawn = now
+        if self._live is not None:
+            self._live.update(self._picture(state), refresh=True)
+        else:
+            self._output.note(f"{self._label}: {self._line(state)}")
+
+    def _line(self, state: TuneState) -> str:
+        measured = sum(1 for task in state.tasks if task.best_seconds is not None)
+        budget = f"/{state.trial_budget}" if state.trial_budget is not None else ""
+        parts = [
+            state.phase,
+            fmt.span(state.seconds),
+            f"trials {state.trials}{budget}",
+            f"tasks measured {measured}/{len(state.tasks)}",
+        ]
+        rate = self._rate(state)
+        if rate is not None:
+            parts.append(f"{rate:.0f} trials/min")
+        if state.failed:
+            parts.append(f"{state.failed} failed")
+        if state.latency_seconds is not None:
+            parts.append(f"model about {fmt.milliseconds(state.latency_seconds)} ms")
+        left = self._left(state)
+        if left is not None:
+            parts.append(f"{fmt.span(left)} left")
+        return ", ".join(part for part in parts if part)
+
+    def _rate(self, state: TuneState) -> float | None:
+        # What an earlier, interrupted run did says nothing about the speed of this one.
+        trials, seconds = self._first or (0, 0.0)
+        done, took = state.trials - trials, state.seconds - seconds
+        return 60 * done / took if done > 0 and took > 1 else None
+
+    def _left(self, state: TuneState) -> float | None:
+        lefts = []
+        if state.time_budget is not None:
+            lefts.append(max(0.0, state.time_budget - state.seconds))
+        rate = self._rate(state)
+        if state.trial_budget is not None and rate:
+            lefts.append(60 * max(0, state.trial_budget - state.trials) / rate)
+        return min(lefts, default=None)
+
+    def _picture(self, state: TuneState) -> Group:
+        from rich import box
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=box.SIMPLE_HEAD)
+        for name, justify in zip(COLUMNS, ("left", *["right"] * (len(COLUMNS) - 1)), strict=True):
+            table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        ranked = sorted(state.tasks, key=lambda task: -(task.share or 0.0))
+        for task in ranked[:_ROWS]:
+            table.add_row(*(Text("-" if cell is None else str(cell)) for cell in task_row(task)))
+        if len(ranked) > _ROWS:
+            table.add_row(Text(f"{len(ranked) - _ROWS} smaller tasks"), *[Text("")] * (len(COLUMNS) - 1))
+        return Group(Text(self._label, style="bold"), table, Text(self._line(state)))
+
+
+COLUMNS = ("task", "calls", "untuned ms", "best ms", "GFLOP/s", "of the model", "trials", "failed")
+
+
+def task_row(task: TaskState) -> tuple[object, ...]:
+    """A task as a row under `COLUMNS`."""
+    return (
+        task.name,
+        task.calls,
+        fmt.milliseconds(task.default_seconds),
+        fmt.milliseconds(task.best_seconds),
+        fmt.significant(task.gflops or None),
+        # Another algorithm is faster for its layers.
+        fmt.share(task.share) if task.used else "not used",
+        task.trials,
+        task.failed,
+    )
+
+
+def show_tasks(output: Output, title: str, tasks: Sequence[TaskState]) -> None:
+    """The tasks that matter most, the most expensive first, and a line for the rest."""
+    ranked = sorted(tasks, key=lambda task: (-(task.share or 0.0), task.name))
+    rows = [task_row(task) for task in ranked[:_ROWS]]
+    output.table(COLUMNS, rows, title=title, right=",".join(COLUMNS[1:]))
+    rest = ranked[_ROWS:]
+    if rest:
+        share = fmt.share(sum(task.share or 0.0 for task in rest))
+        output.say(f"and {len(rest)} more tasks, {share} of the model, {sum(task.trials for task in rest)} trials")
+
+
+@contextmanager
+def tune_progress(output: Output, label: str) -> Iterator[TuneProgress]:
+    """Shows the progress of one model while it lasts."""
+    if not output.watched:
+        yield TuneProgress(output, label, None)
+        return
+    from rich.live import Live
+
+    with Live(console=output.progress_console, transient=True, auto_refresh=False) as live:
+        yield TuneProgress(output, label, live)

@@ -1,0 +1,153 @@
+"""A package loaded into this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compiler.errors import EdgetuneError
+from compiler.package import LIBRARY, Manifest
+from compiler.runtime.compatibility import identify
+from compiler.runtime.inputs import check_inputs
+from compiler.runtime.profiling import Profile, profile_calls
+from compiler.runtime.threads import ComputeThread
+from compiler.runtime.timing import Timing, time_invocations
+from compiler.tensors import TensorSpec
+
+
+class LocalExecutable:
+    """See `compiler.runtime.session.Executable`. All of TVM's work is done on the session's compute thread."""
+
+    def __init__(self, folder: Path, manifest: Manifest, compute: ComputeThread) -> None:
+        """Load what is in `folder`, which may be deleted afterwards.
+
+        Raises EdgetuneError when it is not what `manifest` says.
+        """
+        self.manifest = manifest
+        self.device, self.fingerprint = identify(manifest)
+        self._compute = compute
+        compute.call(self._load, folder)
+
+    @property
+    def inputs(self) -> list[TensorSpec]:
+        return self.manifest.inputs
+
+    @property
+    def outputs(self) -> list[TensorSpec]:
+        return self.manifest.outputs
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run once and return copies of the outputs (see `Executable.run`)."""
+        return self._compute.call(self._run, check_inputs(self.inputs, inputs))
+
+    def timed(
+        self,
+        inputs: Mapping[str, np.ndarray],
+        *,
+        runs: int = 1,
+        seconds: float = 0.0,
+        warmup_runs: int = 0,
+        warmup_seconds: float = 0.0,
+        limit_seconds: float | None = None,
+    ) -> Timing:
+        """Time single invocations; outputs stay on the device (see `Executable.timed`)."""
+        arrays = check_inputs(self.inputs, inputs)
+
+        def measure() -> Timing:
+            return time_invocations(
+                self._bind(self._vm, arrays),
+                runs=runs,
+                seconds=seconds,
+                warmup_runs=warmup_runs,
+                warmup_seconds=warmup_seconds,
+                limit_seconds=limit_seconds,
+                cancelled=self._compute.cancelled.is_set,
+            )
+
+        return self._compute.call(_in_one_line, "run", measure)
+
+    def profile(self, inputs: Mapping[str, np.ndarray], *, runs: int = 5) -> Profile:
+        """Time every kernel (see `Executable.profile`)."""
+        arrays = check_inputs(self.inputs, inputs)
+
+        def measure() -> Profile:
+            # An instrument cannot be taken off again, so a second machine of the same library is profiled.
+            vm = self._new_vm()
+            return profile_calls(vm, self._bind(vm, arrays), self._tvm_device.sync, runs)
+
+        return self._compute.call(_in_one_line, "profile", measure)
+
+    def _load(self, folder: Path) -> None:
+        import tvm
+
+        def load() -> None:
+            self._tvm_device = tvm.device(_device_kind(self.manifest))
+            self._library = tvm.runtime.load_module(str(folder / LIBRARY))
+            self._vm = self._new_vm()
+            arity = self._vm.module["get_function_arity"]("main")
+            if arity != len(self.inputs):
+                raise EdgetuneError(f"the library takes {arity} inputs and its manifest lists {len(self.inputs)}")
+
+        _in_one_line("load", load)
+
+    def _new_vm(self) -> Any:
+        from tvm import relax
+
+        return relax.VirtualMachine(self._library, self._tvm_device)
+
+    def _bind(self, vm: Any, arrays: list[np.ndarray]) -> Callable[[], Any]:
+        """A call without arguments that runs the model on `arrays`, which are copied to the device once, here.
+
+        Calling `main` directly costs about a microsecond, as little as the virtual machine's stateful interface.
+        """
+        import tvm
+
+        main = vm["main"]
+        arguments = [tvm.runtime.tensor(array, device=self._tvm_device) for array in arrays]
+        if _device_kind(self.manifest) == "cpu":
+            return lambda: main(*arguments)
+
+        def call_and_wait() -> Any:
+            result = main(*arguments)
+            self._tvm_device.sync()  # a GPU's kernels are still running when `main` returns
+            return result
+
+        return call_and_wait
+
+    def _run(self, arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
+        def call() -> dict[str, np.ndarray]:
+            tensors = _flatten(self._bind(self._vm, arrays)())
+            if len(tensors) != len(self.outputs):
+                raise EdgetuneError(
+                    f"the library returns {len(tensors)} outputs and its manifest lists {len(self.outputs)}"
+                )
+            return {spec.name: tensor.numpy() for spec, tensor in zip(self.outputs, tensors, strict=True)}
+
+        return _in_one_line("run", call)
+
+
+def _device_kind(manifest: Manifest) -> str:
+    kind = str(manifest.target.options.get("kind", "llvm"))
+    return "cpu" if kind in ("llvm", "c") else kind
+
+
+def _flatten(result: Any) -> list[Any]:
+    if hasattr(result, "numpy"):
+        return [result]
+    return [tensor for field in result for tensor in _flatten(field)]
+
+
+def _in_one_line(what: str, function: Callable[[], Any]) -> Any:
+    """Call `function`; what TVM throws, pages of it, becomes one line."""
+    try:
+        return function()
+    except EdgetuneError:
+        raise
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise EdgetuneError(
+            f"TVM could not {what} the model: {lines[-1] if lines else type(error).__name__}"
+        ) from error

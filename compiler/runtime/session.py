@@ -1,0 +1,109 @@
+"""A session: an open device on which packages run. What every session can do, and the local one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+from compiler.errors import EdgetuneError
+from compiler.package import Manifest, Package
+from compiler.runtime.compatibility import why_not_load
+from compiler.runtime.executable import LocalExecutable
+from compiler.runtime.profiling import Profile
+from compiler.runtime.threads import ComputeThread
+from compiler.runtime.timing import Timing
+from compiler.tensors import TensorSpec
+
+
+class Executable(Protocol):
+    """A package loaded on a device. Inputs and outputs are dicts of numpy arrays by name."""
+
+    @property
+    def manifest(self) -> Manifest: ...
+
+    @property
+    def inputs(self) -> list[TensorSpec]: ...
+
+    @property
+    def outputs(self) -> list[TensorSpec]: ...
+
+    @property
+    def device(self) -> str:
+        """What runs it, as a result names it: the CPU's model or the GPU's."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the device as this package's target."""
+        ...
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run once. Raises UsageError for inputs that do not fit and EdgetuneError when the device fails."""
+        ...
+
+    def timed(
+        self,
+        inputs: Mapping[str, np.ndarray],
+        *,
+        runs: int = 1,
+        seconds: float = 0.0,
+        warmup_runs: int = 0,
+        warmup_seconds: float = 0.0,
+        limit_seconds: float | None = None,
+    ) -> Timing:
+        """Time single invocations on the device, without transfers of inputs and outputs (see `time_invocations`)."""
+        ...
+
+    def profile(self, inputs: Mapping[str, np.ndarray], *, runs: int = 5) -> Profile:
+        """Time every kernel of the model, over `runs` runs."""
+        ...
+
+
+class Session(Protocol):
+    """An open device. Use it in a `with` statement, or `close` it."""
+
+    @property
+    def threads(self) -> int: ...
+
+    def load(self, package: Package) -> Executable:
+        """Load a package. Raises EdgetuneError when the device cannot run it, before any code of it is loaded."""
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Session: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
+
+class LocalSession:
+    """A session on this machine, in this process, with exactly `threads` TVM threads for all that it loads."""
+
+    def __init__(self, threads: int) -> None:
+        """Raises UsageError when this process may not use that many CPUs."""
+        self._compute = ComputeThread(threads)
+
+    @property
+    def threads(self) -> int:
+        return self._compute.threads
+
+    def load(self, package: Package) -> LocalExecutable:
+        """Load a package (see `Session.load`)."""
+        reason = why_not_load(package.manifest)
+        if reason is not None:
+            raise EdgetuneError(f"{package.path} cannot run on this machine: {reason}")
+        # The folder may go as soon as the library is mapped, so that nothing is left behind whatever happens later.
+        with package.unpack() as folder:
+            return LocalExecutable(folder, package.manifest, self._compute)
+
+    def close(self) -> None:
+        """End the session; what it has loaded cannot be used afterwards."""
+        self._compute.close()
+
+    def __enter__(self) -> LocalSession:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

@@ -1,0 +1,70 @@
+"""Timing single invocations: what every engine is measured with, right beside the code that is measured."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One uninterrupted series of invocations.
+
+    `seconds` holds each invocation's duration in order; `began` and `ended` are the window of the series on the clock
+    of the device (seconds since 1970, UTC), so that power readings can be laid over it.
+    """
+
+    seconds: tuple[float, ...]
+    began: float
+    ended: float
+
+
+def time_invocations(
+    invoke: Callable[[], object],
+    *,
+    runs: int,
+    seconds: float,
+    warmup_runs: int = 0,
+    warmup_seconds: float = 0.0,
+    limit_seconds: float | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Timing:
+    """Invoke until at least `runs` invocations and `seconds` are measured, after a warm-up of which the same is true.
+
+    Past `limit_seconds` (warm-up and measurement each) a series ends with what it has, one invocation at least; when
+    `cancelled()` turns true it ends too. `invoke` must return only when its work is done. The garbage collector rests
+    meanwhile.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        if warmup_runs or warmup_seconds:
+            _series(invoke, warmup_runs, warmup_seconds, limit_seconds, cancelled)
+        began = time.time()
+        durations = _series(invoke, max(1, runs), seconds, limit_seconds, cancelled)
+        return Timing(tuple(durations), began, time.time())
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _series(
+    invoke: Callable[[], object],
+    runs: int,
+    seconds: float,
+    limit: float | None,
+    cancelled: Callable[[], bool],
+) -> list[float]:
+    clock = time.perf_counter
+    durations: list[float] = []
+    first = clock()
+    while True:
+        start = clock()
+        invoke()
+        end = clock()
+        durations.append(end - start)
+        elapsed = end - first
+        if (len(durations) >= runs and elapsed >= seconds) or (limit is not None and elapsed >= limit) or cancelled():
+            return durations

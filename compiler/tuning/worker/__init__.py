@@ -1,0 +1,1 @@
+"""What runs in a worker process: building a candidate, measuring one. The tuning process imports none of it."""

@@ -1,0 +1,72 @@
+"""A worker process: `python -m compiler.tuning.worker FD THREADS` serves jobs from the socket FD until it is closed.
+
+It imports TVM once and is kept for the session. A job that crashes takes the process with it, which its owner sees as
+the end of the connection. The first answer, unasked, is (True, "ready"); the others are (True, result), and any may be
+(False, one line).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1  # of linux/prctl.h
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tuning process, which then closes the socket
+    _end_with_owner()
+    connection = Connection(int(sys.argv[1]))
+    try:
+        jobs = _jobs(int(sys.argv[2]))
+    except Exception as error:  # noqa: BLE001 - the owner is the one who can tell it
+        connection.send((False, _line(error)))
+        return
+    connection.send((True, "ready"))
+    while True:
+        try:
+            kind, arguments = connection.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            answer = (True, jobs[kind](**arguments))
+        except Exception as error:  # noqa: BLE001 - whatever a candidate did, its owner gets one line
+            answer = (False, _line(error))
+        connection.send(answer)
+
+
+def _end_with_owner() -> None:
+    """Have Linux kill this process when the owner's thread that started it ends, be it by kill -9 and in the middle of
+    a candidate that never ends: such a one does not look at the connection."""
+    with contextlib.suppress(OSError, AttributeError):  # not Linux
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _jobs(threads: int) -> dict[str, Callable[..., Any]]:
+    """What can be asked for, with TVM loaded and its threads set."""
+    os.environ["TVM_NUM_THREADS"] = str(threads)
+    from compiler.tvm_setup import prepare
+
+    prepare()
+    from compiler.runtime.threads import set_threads
+    from compiler.tuning.worker.build import build
+    from compiler.tuning.worker.check import check
+    from compiler.tuning.worker.measure import measure
+
+    set_threads(threads, pin=threads > 1)
+    return {"build": build, "measure": measure, "check": check}
+
+
+def _line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"[:500]
+
+
+if __name__ == "__main__":
+    main()

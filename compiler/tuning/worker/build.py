@@ -1,0 +1,37 @@
+"""Building a candidate: a scheduled kernel becomes a shared library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from compiler.errors import EdgetuneError
+from compiler.linker import find_linker
+
+Candidate = tuple[str, list[tuple[tuple[int, ...], str]]]
+
+_linkers: dict[str | None, Any] = {}
+
+
+def build(module: str, target: dict[str, Any], library: str, keep_packing: bool = False) -> Candidate:
+    """Compile `module` (TVM's JSON of {"main": scheduled function}) for `target` into the file `library`; returns the
+    file and shape and dtype of each parameter.
+
+    Weights are expected in the packed layout, as the compiled model has them; with `keep_packing` they are taken as
+    they are in the model and packed at each call (for checking what a candidate computes).
+    """
+    import tvm
+    from tvm.s_tir.transform import RemoveWeightLayoutRewriteBlock
+
+    mod = tvm.ir.load_json(module)
+    if not keep_packing:
+        mod = RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(mod)
+    compiled = tvm.compile(mod, target=tvm.target.Target(target))
+    triple = str(target.get("host", target).get("mtriple", "")) or None
+    if triple not in _linkers:
+        linker, found = find_linker(triple)
+        if linker is None:
+            raise EdgetuneError(found)
+        _linkers[triple] = linker
+    compiled.export_library(str(Path(library)), fcompile=_linkers[triple])
+    return library, [(tuple(int(d) for d in p.shape), str(p.dtype)) for p in mod["main"].params]

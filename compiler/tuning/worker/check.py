@@ -1,0 +1,35 @@
+"""Checking a candidate: does a tuned kernel compute what a plainly scheduled one computes?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compiler.tuning.worker.measure import random_array
+
+
+def check(candidate: str, reference: str, arguments: list[tuple[tuple[int, ...], str]]) -> float:
+    """Largest difference of the outputs of two libraries' `main`, relative to the largest output; inf where one has a
+    number and the other a NaN.
+
+    Both take `arguments` (shape and dtype of each parameter, the output last), weights in the model's own layout.
+    """
+    for positive in (False, True):  # a root of negative numbers compares nothing
+        random = np.random.default_rng(1)
+        inputs = [random_array(random, *argument, positive=positive) for argument in arguments[:-1]]
+        expected = _run(reference, inputs, arguments[-1])
+        if np.isfinite(expected).all():
+            break
+    found = _run(candidate, inputs, arguments[-1])
+    known = np.isfinite(expected)
+    if (np.isfinite(found) != known).any():
+        return float("inf")
+    largest = max(np.abs(expected[known]).max(initial=0.0), 1e-30)
+    return float(np.abs(found[known] - expected[known]).max(initial=0.0) / largest)
+
+
+def _run(library: str, inputs: list[np.ndarray], output: tuple[tuple[int, ...], str]) -> np.ndarray:
+    import tvm
+
+    made = tvm.runtime.tensor(np.zeros(*output))
+    tvm.runtime.load_module(library)["main"](*[tvm.runtime.tensor(value) for value in inputs], made)
+    return made.numpy().astype("float64")

@@ -1,0 +1,121 @@
+"""Direct convolution, channels last: a register tile of output pixels by channels, weights packed in the tile's order.
+
+parallel over (image, outer channels, outer rows)
+    copy the padded input rows that this piece needs (where there is padding)
+    for channels, rows, pixel tiles
+        accumulators in registers = 0
+        for kernel row, kernel column, input channel
+            accumulators += broadcast activations x weight vectors
+        write out through the fused epilogue
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from tvm import s_tir
+
+from . import tiles
+from .blocks import Anchored, NotApplicable, extent, extents, gather, parallel_outer, vectorize_inner
+
+KERNEL = "conv2d"
+VARIANTS = 6  # register tiles offered to the search
+UNROLL = 4  # steps of the reduction unrolled at most
+
+
+def spaces(sch: s_tir.Schedule, hardware: tiles.Hardware) -> list[Callable[[s_tir.Schedule], None]]:
+    """One space per register tile, the tile that the model prefers first."""
+    probe = sch.copy()
+    parts = gather(probe, KERNEL)
+    sizes = extents(probe, parts.anchor)
+    if len(sizes) != 7:
+        raise NotApplicable("not a convolution over two axes")
+    groups = int(probe.get(parts.anchor).annotations["edgetune.groups"])
+    found = tiles.register_tiles(sizes[2], sizes[3] // groups, hardware)[:VARIANTS]
+    return [partial(_schedule, tile=tile, hardware=hardware) for tile in found]
+
+
+def chunks(
+    sizes: list[int],
+    tile: tiles.RegisterTile,
+    padded: bool,
+    in_bytes_per_row: int,
+    stride: int,
+    hardware: tiles.Hardware,
+) -> tuple[int, int]:
+    """Rows and channel tiles that one parallel piece takes, by what each choice costs in time.
+
+    `sizes` are n, oh, ow, co, kernel h, kernel w, ci; the cost counts multiply-adds at full rate with the imbalance
+    between cores, the bytes of padded input copied, and the weights read again from beyond the second-level cache.
+    """
+    n, oh, ow, co, rh, rw, rc = sizes
+    lanes = hardware.vector_bits // 32
+    flops = 2.0 * n * oh * ow * co * rh * rw * rc
+    l2 = hardware.l2_bytes or 512 * 1024
+    best: tuple[float, tuple[int, int]] | None = None
+    for rows in tiles.divisors(oh):
+        for wide in tiles.divisors(co // tile.channels):
+            pieces = n * (oh // rows) * (co // (wide * tile.channels))
+            # Cycles of one core at 2 FMA a cycle, 8 bytes a cycle copied, 8 bytes a cycle from the third-level cache.
+            cycles = flops / (4.0 * lanes) * tiles.imbalance(pieces, hardware.cores)
+            if padded:
+                cycles += pieces * ((rows - 1) * stride + rh) * in_bytes_per_row / 8.0
+            weights = 4.0 * rh * rw * rc * tile.channels
+            reread = 1 if wide * weights < l2 / 2 and wide == co // tile.channels else pieces
+            cycles += reread * wide * weights / 8.0 * (1.0 if weights < l2 / 2 else rows)
+            cycles += pieces * 200.0
+            if best is None or cycles < best[0]:
+                best = cycles, (rows, wide)
+    return best[1] if best is not None else (1, 1)  # 1 divides everything
+
+
+def _schedule(sch: s_tir.Schedule, tile: tiles.RegisterTile, hardware: tiles.Hardware) -> None:
+    parts = gather(sch, KERNEL)
+    sizes = extents(sch, parts.anchor)
+    stride, row_bytes = 1, 0
+    if parts.pad is not None:
+        shape = [int(d) for d in sch.get(parts.pad).writes[0].source.shape]
+        row_bytes = 4 * shape[2] * shape[3]
+        stride = max(1, (shape[1] - sizes[4]) // max(1, sizes[1] - 1)) if sizes[1] > 1 else 1
+    rows, wide = chunks(sizes, tile, parts.pad is not None, row_bytes, stride, hardware)
+    out_n, out_h, out_w, out_c = sch.get_loops(parts.out)
+    whole = extent(sch, out_c) == sizes[3]  # else the last tile computes channels that are not kept
+    row_tiles = sch.sample_perfect_tile(out_h, 2, 64, decision=[sizes[1] // rows, rows])
+    h_out, h_in = sch.split(out_h, row_tiles)
+    w_out, w_in = sch.split(out_w, [None, tile.rows])
+    c_tiles, c_in = sch.split(out_c, [None, tile.channels])
+    wide_tiles = sch.sample_perfect_tile(c_tiles, 2, 64, decision=[sizes[3] // tile.channels // wide, wide])
+    c_out, c_mid = sch.split(c_tiles, wide_tiles)
+    sch.reorder(out_n, c_out, h_out, c_mid, h_in, w_out, w_in, c_in)
+    piece = parallel_outer(sch, [out_n, c_out, h_out])
+    _accumulate(sch, parts, w_out, tile)
+    if parts.pad is not None:
+        sch.compute_at(parts.pad, piece, preserve_unit_loops=True)
+        vectorize_inner(sch, sch.get_loops(parts.pad)[-1], hardware.vector_bits // 32)
+    w_in, c_in = sch.get_loops(parts.out)[-2:]
+    if not whole:
+        return
+    vectors, lanes = sch.split(c_in, [None, tile.lanes])
+    sch.unroll(w_in)
+    sch.unroll(vectors)
+    sch.vectorize(lanes)
+
+
+def _accumulate(sch: s_tir.Schedule, parts: Anchored, at: s_tir.schedule.LoopRV, tile: tiles.RegisterTile) -> None:
+    """Compute one register tile under loop `at`: zero it, then add up along the reduction."""
+    sch.compute_at(parts.anchor, at, preserve_unit_loops=True)
+    sch.set_scope(parts.anchor, 0, "local")
+    n, h, w, c, rh, rw, rc = sch.get_loops(parts.anchor)[-7:]
+    steps = extent(sch, rc)
+    default = max(d for d in tiles.divisors(steps) if d <= UNROLL) if steps <= UNROLL else 1
+    rc_out, rc_in = sch.split(rc, sch.sample_perfect_tile(rc, 2, UNROLL, decision=[steps // default, default]))
+    vectors, lanes = sch.split(c, [None, tile.lanes])
+    sch.reorder(n, h, rh, rw, rc_out, rc_in, w, vectors, lanes)
+    for loop in (rc_in, w, vectors):
+        sch.unroll(loop)
+    sch.vectorize(lanes)
+    init = sch.decompose_reduction(parts.anchor, rh)
+    w, vectors, _ = sch.get_loops(init)[-3:]
+    sch.unroll(w)
+    sch.unroll(vectors)

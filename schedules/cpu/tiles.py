@@ -1,0 +1,90 @@
+"""The arithmetic of a CPU core that register tiles and parallel chunks are chosen by.
+
+A tile of `rows` x `vectors` accumulators is multiplied out by rank-one updates: per step of the reduction it loads
+`vectors` weight vectors and `rows` broadcast activations, and issues `rows * vectors` fused multiply-adds. See Goto and
+van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008), and Low et al., "Analytical Modeling Is Enough
+for High-Performance BLIS" (2016).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+FMA_LATENCY = 4  # cycles, Skylake to Zen 5 and Cortex-A76 on
+FMA_PORTS = 2  # fused multiply-adds a cycle
+LOAD_PORTS = 2  # vector loads a cycle
+
+
+class Hardware(Protocol):
+    """What a schedule asks of a CPU (`targets.Hardware` has it)."""
+
+    @property
+    def cores(self) -> int: ...
+    @property
+    def vector_bits(self) -> int: ...
+    @property
+    def vector_registers(self) -> int: ...
+    @property
+    def l1d_bytes(self) -> int | None: ...
+    @property
+    def l2_bytes(self) -> int | None: ...
+
+
+@dataclass(frozen=True)
+class RegisterTile:
+    """`rows` output pixels by `vectors` vectors of `lanes` float32 channels, all held in registers."""
+
+    rows: int
+    vectors: int
+    lanes: int
+
+    @property
+    def channels(self) -> int:
+        return self.vectors * self.lanes
+
+
+def divisors(n: int) -> list[int]:
+    """All divisors of `n`, ascending."""
+    small = [d for d in range(1, int(n**0.5) + 1) if n % d == 0]
+    return sorted({*small, *(n // d for d in small)})
+
+
+def lanes_for(channels: int, hardware: Hardware) -> int:
+    """The widest vector of float32 that divides `channels`; 1 where none does."""
+    lanes = hardware.vector_bits // 32
+    while lanes > 1 and channels % lanes:
+        lanes //= 2
+    return lanes
+
+
+def efficiency(rows: int, vectors: int) -> float:
+    """Share of the multiply-add throughput that a tile reaches: it may be bound by loads or by latency instead.
+
+    A weight vector counts as two loads: it comes from the second-level cache, an activation from the first.
+    """
+    updates = rows * vectors
+    cycles = max(updates / FMA_PORTS, (rows + 2 * vectors) / LOAD_PORTS, FMA_LATENCY)
+    return updates / FMA_PORTS / cycles
+
+
+def register_tiles(rows: int, channels: int, hardware: Hardware) -> list[RegisterTile]:
+    """Tiles that divide `rows` and `channels` evenly and fit the register file, the best by the model first."""
+    lanes = lanes_for(channels, hardware)
+    found = []
+    for vectors in divisors(channels // lanes):
+        for height in divisors(rows):
+            if height * vectors + vectors + 1 <= hardware.vector_registers:
+                found.append((height, vectors))
+
+    def score(tile: tuple[int, int]) -> tuple[float, float]:
+        height, vectors = tile
+        # At equal throughput the taller tile wins: it reads every weight, which is farther away, less often.
+        return round(efficiency(height, vectors), 3), height * vectors / (height + 4 * vectors)
+
+    return [RegisterTile(height, vectors, lanes) for height, vectors in sorted(found, key=score, reverse=True)]
+
+
+def imbalance(chunks: int, cores: int) -> float:
+    """How much longer the busiest core works than an even share, for `chunks` equal pieces of work: 1.0 is even."""
+    return -(-chunks // cores) * cores / chunks

@@ -1,0 +1,79 @@
+"""Warnings about the machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from compiler.bench import environment
+from compiler.bench.environment import (
+    environment_warnings,
+    machine_facts,
+    other_load,
+    scaling_governors,
+    series_warnings,
+)
+
+
+def test_other_processes_are_seen() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        try:
+            other_load(0.2)  # let it start
+            assert other_load(0.5) > 0.3
+            assert any("other processes use" in warning for warning in environment_warnings(1))
+        finally:
+            process.kill()
+
+
+def test_our_own_load_is_not_others() -> None:
+    """What others may have used is what we did not."""
+    stop = time.perf_counter() + 1.2
+
+    def spin() -> None:
+        while time.perf_counter() < stop:
+            pass
+
+    thread = threading.Thread(target=spin)
+    thread.start()
+    own, started = time.process_time(), time.perf_counter()
+    load = other_load(1.0)
+    share = (time.process_time() - own) / (time.perf_counter() - started)
+    thread.join()
+    assert share > 0.2
+    assert load < len(os.sched_getaffinity(0)) - share + 0.2
+
+
+def test_governors(tmp_path: Path) -> None:
+    assert scaling_governors(tmp_path) == []
+    cpus = sorted(os.sched_getaffinity(0))
+    for cpu in cpus:
+        folder = tmp_path / f"cpu{cpu}" / "cpufreq"
+        folder.mkdir(parents=True)
+        (folder / "scaling_governor").write_text("performance\n")
+    assert scaling_governors(tmp_path) == []
+    (tmp_path / f"cpu{cpus[0]}" / "cpufreq" / "scaling_governor").write_text("powersave\n")
+    assert scaling_governors(tmp_path) == ["powersave"]
+
+
+def test_quota_and_affinity_below_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "cpu_quota", lambda: 1.5)
+    warnings = environment_warnings(4096, sample_seconds=0.01)
+    assert any("quota of 1.5 CPUs is below the 4096 threads" in warning for warning in warnings)
+    assert any("fewer than the 4096 threads" in warning for warning in warnings)
+    assert not any("quota" in warning for warning in environment_warnings(1, sample_seconds=0.01))
+
+
+def test_series() -> None:
+    assert series_warnings(runs=100, cv=0.05) == []
+    assert "varies by 6.0%" in series_warnings(runs=100, cv=0.06)[0]
+    assert "only 99 runs" in series_warnings(runs=99, cv=0.0)[0]
+
+
+def test_machine_facts_are_text() -> None:
+    assert all(isinstance(value, str) and value for value in machine_facts().values())

@@ -1,0 +1,63 @@
+"""Figures as a person reads them."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compiler.report import format as fmt
+from compiler.report.output import Output
+
+
+def test_figures() -> None:
+    assert fmt.significant(None) is None
+    assert [fmt.significant(value) for value in (0, 1, 12.345, 123.45, 1234.5)] == ["0", "1.00", "12.3", "123", "1234"]
+    assert [fmt.significant(value) for value in (0.5, 0.0123, 0.00123, 1.2e-5, 3e9)] == [
+        "0.500",
+        "0.0123",
+        "0.00123",
+        "1.20e-05",
+        "3.00e+09",
+    ]
+    assert fmt.milliseconds(0.0166) == "16.6"
+    assert fmt.share(0.123) == "12.3 %"
+    assert [fmt.size(count) for count in (0, 1023, 32768, 1 << 20, 3 << 39)] == [
+        "0 B",
+        "1023 B",
+        "32 KB",
+        "1 MB",
+        "1.5 TB",
+    ]
+    assert [fmt.span(seconds) for seconds in (0.2, 59.6, 185, 3725)] == ["0s", "1m00s", "3m05s", "1h02m"]
+    assert fmt.shape((1, 3, 8, 8)) == "1x3x8x8"
+    assert fmt.shape(()) == "scalar"
+
+
+@given(st.floats(-1e300, 1e300))
+def test_significant_is_near(value: float) -> None:
+    shown = fmt.significant(value)
+    assert shown is not None
+    assert abs(float(shown) - value) <= 0.01 * abs(value)
+
+
+def test_a_table_that_nobody_watches_is_plain_and_never_cut() -> None:
+    out = io.StringIO()
+    Output(out=out).table(("name", "n"), [("x" * 300, 1), ("[red]y[/red]", None)], right="n")
+    lines = out.getvalue().splitlines()
+    assert lines[0].split() == ["name", "n"]
+    assert lines[1] == "x" * 300 + "  1"
+    assert lines[2].startswith("[red]y[/red]")
+    assert lines[2].endswith("-")
+
+
+def test_json_lines_are_appended_after_a_torn_one(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text('{"torn": ')
+    Output(str(path), out=io.StringIO()).json([{"a": 1}, {"a": 2}])
+    Output(str(path), out=io.StringIO()).json([{"a": 3}])
+    lines = path.read_text().splitlines()
+    assert [json.loads(line)["a"] for line in lines[1:]] == [1, 2, 3]

@@ -1,0 +1,80 @@
+"""Properties of the tile arithmetic, whatever the sizes and the hardware."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schedules.cpu import conv2d, tiles
+from targets import Hardware
+
+HARDWARE = st.builds(
+    Hardware,
+    cores=st.integers(1, 64),
+    vector_bits=st.sampled_from([128, 256, 512]),
+    vector_registers=st.sampled_from([8, 16, 32]),
+    l1d_bytes=st.sampled_from([None, 32 << 10]),
+    l2_bytes=st.sampled_from([None, 256 << 10, 2 << 20]),
+)
+SIZES = st.integers(1, 4096)
+
+
+@given(SIZES)
+def test_divisors_are_all_of_them_in_order(n: int) -> None:
+    assert tiles.divisors(n) == [d for d in range(1, n + 1) if n % d == 0]
+
+
+@given(SIZES, HARDWARE)
+def test_lanes_divide_and_are_the_widest(channels: int, hardware: Hardware) -> None:
+    lanes = tiles.lanes_for(channels, hardware)
+    widest = (hardware.vector_bits or 0) // 32
+    assert channels % lanes == 0 and lanes <= widest and lanes & (lanes - 1) == 0
+    assert lanes == widest or channels % (2 * lanes)
+
+
+@given(st.integers(1, 512), SIZES, HARDWARE)
+def test_register_tiles_fit_and_divide(rows: int, channels: int, hardware: Hardware) -> None:
+    found = tiles.register_tiles(rows, channels, hardware)
+    assert found, "one row by one vector always fits"
+    assert len(set(found)) == len(found)
+    for tile in found:
+        assert rows % tile.rows == 0 and channels % tile.channels == 0
+        assert tile.channels == tile.vectors * tile.lanes
+        # The accumulators, the weights of a step and one broadcast activation.
+        assert tile.rows * tile.vectors + tile.vectors + 1 <= (hardware.vector_registers or 0)
+    best = max(tiles.efficiency(tile.rows, tile.vectors) for tile in found)
+    assert tiles.efficiency(found[0].rows, found[0].vectors) >= best - 1e-3, "the first is the best by the model"
+    assert found == tiles.register_tiles(rows, channels, hardware), "and always the same one"
+
+
+@given(st.integers(1, 32), st.integers(1, 32))
+def test_efficiency_is_a_share_that_grows_with_the_tile(rows: int, vectors: int) -> None:
+    share = tiles.efficiency(rows, vectors)
+    assert 0 < share <= 1
+    assert tiles.efficiency(rows + 1, vectors) >= share and tiles.efficiency(rows, vectors + 1) >= share
+
+
+@given(st.integers(1, 10_000), st.integers(1, 128))
+def test_imbalance_is_one_where_the_work_divides(chunks: int, cores: int) -> None:
+    found = tiles.imbalance(chunks, cores)
+    assert found >= 1
+    assert (found == 1) == (chunks % cores == 0)
+    assert found * chunks >= cores or chunks >= cores
+
+
+@settings(max_examples=60)
+@given(
+    st.tuples(*[st.integers(1, 4), *[st.integers(1, 56)] * 2, st.integers(1, 256)]),
+    st.sampled_from([(1, 1), (3, 3), (1, 7), (11, 11)]),
+    st.integers(1, 256),
+    st.integers(1, 2),
+    st.booleans(),
+    HARDWARE,
+)
+def test_chunks_divide_the_work(
+    outputs: tuple[int, int, int, int], kernel: tuple[int, int], ci: int, stride: int, padded: bool, hardware: Hardware
+) -> None:
+    sizes = [*outputs, *kernel, ci]
+    for tile in tiles.register_tiles(sizes[2], sizes[3], hardware)[:3]:
+        rows, wide = conv2d.chunks(sizes, tile, padded, 4 * 64 * ci, stride, hardware)
+        assert sizes[1] % rows == 0 and (sizes[3] // tile.channels) % wide == 0

@@ -1,0 +1,67 @@
+"""The README is true: its commands exist with those options, its make targets too, and a session of them works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+import cli
+
+ROOT = Path(cli.__file__).parent
+TEXT = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```\w*\n(.*?)```", TEXT, re.S)
+LINES = [line.removeprefix("$ ").split("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
+COMMANDS = sorted({line for line in LINES if line.startswith("edgetune ")})
+
+
+def test_there_are_commands() -> None:
+    assert len(COMMANDS) > 5
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_parses(command: str) -> None:
+    group: click.Command = cli.edgetune
+    words = shlex.split(command)[1:]
+    context = click.Context(group)
+    while isinstance(group, click.Group):
+        name = words.pop(0)
+        found = group.get_command(context, name)
+        assert found is not None, f"no command {name}"
+        group = found
+    group.make_context(command, words)
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"`?make (\w+)", TEXT)):
+        assert re.search(rf"^{target}:", makefile, re.M), f"no target {target}"
+
+
+def test_files_exist() -> None:
+    for path in re.findall(r"`((?:compiler|schedules|targets|tests|docs|tuning_logs)/[\w./]*)`", TEXT):
+        assert path.endswith("KIND.py") or (ROOT / path).exists(), path
+
+
+def test_a_session(tmp_path: Path) -> None:
+    """The README's way through, on the smallest of the built-in models, with a budget of seconds."""
+    package, results = tmp_path / "squeezenet.tar", tmp_path / "results.jsonl"
+    for words in (
+        ["tune", "squeezenet", "--trials", "40", "--logs", tmp_path],
+        ["compile", "squeezenet", "-o", package, "--logs", tmp_path],
+        ["bench", package, "--vs", "onnxruntime", "--json", results],
+        ["verify", package],
+        ["inspect", package],
+        ["logs", "list", "--logs", tmp_path],
+    ):
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "cli.py"), *map(str, words)], capture_output=True, text=True, timeout=240
+        )
+        assert done.returncode == 0, (words, done.stderr[-2000:])
+        assert "Traceback" not in done.stderr
+    assert len(results.read_text().splitlines()) == 2

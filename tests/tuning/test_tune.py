@@ -1,0 +1,164 @@
+"""The loop of tuning on real kernels and real workers: what is measured, what is kept, and when it ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import targets
+from compiler.build import compile_model
+from compiler.errors import EdgetuneError, UsageError
+from compiler.frontend import Model
+from compiler.records.record import CHECK_RUN, Record
+from compiler.records.store import Store, open_store
+from compiler.tuning.state import TuneState, TuneSummary
+from compiler.tuning.tune import Budget, list_tasks, tune
+from tests.tuning import models
+
+TARGET = targets.get("native")
+IDENTITY = targets.fingerprint(TARGET).id
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return models.convolutions(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(tmp_path) as opened:
+        yield opened
+
+
+def trials(store: Store) -> list[Record]:
+    """Every trial in the order in which it was made; checks are none."""
+    return sorted((r for r in store.records() if r.run != CHECK_RUN), key=lambda r: r.created)
+
+
+def interrupt_at(count: int) -> Callable[[TuneState], None]:
+    """Ctrl-C, as the command line raises it, when `count` trials were made in this call."""
+    first: list[int] = []
+
+    def progress(state: TuneState) -> None:
+        first.append(state.trials)
+        if state.trials - first[0] >= count:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def assert_sound(summary: TuneSummary, store: Store) -> None:
+    """Every trial that was counted is in the store."""
+    assert len(trials(store)) == summary.trials == sum(task.trials for task in summary.tasks)
+    assert summary.failed == sum(task.failed for task in summary.tasks)
+
+
+def test_every_task_once_then_the_budget_to_the_last_trial(model: Model, store: Store, tmp_path: Path) -> None:
+    count = len(list_tasks(model, TARGET))
+    states: list[tuple[str, int, float | None]] = []
+    summary = tune(
+        model,
+        TARGET,
+        store=store,
+        budget=Budget(trials=count + 17),
+        progress=lambda s: states.append((s.phase, s.trials, s.latency_seconds)),
+    )
+    assert_sound(summary, store)
+    assert (summary.trials, summary.ended, summary.interrupted) == (count + 17, "the budget is spent", False)
+    assert len(summary.tasks) == count and summary.failed == 0 and summary.resumed == 0
+    made = trials(store)
+    assert len({r.workload for r in made[:count]}) == count, "every task once before any twice"
+    assert len({(r.workload, r.trace_id) for r in made}) == len(made), "no schedule is measured twice"
+    for record in made:
+        assert record.fingerprint == IDENTITY and record.threads == TARGET.cores
+        assert dict(record.target) == TARGET.config() and record.tvm_version == targets.tvm_version()
+        assert record.error is None and len(record.seconds) in (1, 3) and min(record.seconds) > 0
+        assert store.workload(record.workload) is not None
+    # What a package would use was compared with a plainly scheduled kernel.
+    for task in summary.tasks:
+        best = store.best(task.hash, IDENTITY)
+        assert best is not None and best.checked is True
+        assert task.best_seconds == best.median and task.default_seconds is not None
+        assert task.best_seconds <= task.default_seconds
+    assert summary.latency_seconds == pytest.approx(sum(t.best_seconds * t.calls for t in summary.tasks if t.used))  # type: ignore[operator]
+    assert sum(t.share for t in summary.tasks if t.share is not None) == pytest.approx(1.0)
+    assert {"search", "build", "measure", "learn", "check"} <= set(summary.spent)
+    assert [t for _, t, _ in states] == sorted(t for _, t, _ in states)
+    assert {"searching", "building", "measuring", "checking"} <= {phase for phase, _, _ in states}
+    assert states[-1][2] is not None
+    built = compile_model(model, TARGET, tmp_path / "library.so", store=store)
+    assert built.untuned == [] and len(built.used) == built.tasks
+
+
+def test_fewer_trials_than_tasks_go_to_the_largest(model: Model, store: Store) -> None:
+    summary = tune(model, TARGET, store=store, budget=Budget(trials=2))
+    assert_sound(summary, store)
+    assert (summary.trials, summary.ended) == (2, "the budget is spent")
+    assert summary.latency_seconds is None, "nothing is known of the other tasks"
+    largest = sorted(summary.tasks, key=lambda t: -(t.flops or 0) * t.calls)[:2]
+    assert {r.workload for r in trials(store)} == {t.hash for t in largest}
+
+
+def test_an_interrupted_run_is_gone_on_with_and_a_finished_one_is_not(model: Model, store: Store) -> None:
+    count = len(list_tasks(model, TARGET))
+    budget = Budget(trials=count + 6)
+    first = tune(model, TARGET, store=store, budget=budget, progress=interrupt_at(3))
+    assert first.interrupted and first.ended == "interrupted"
+    assert_sound(first, store)
+    second = tune(model, TARGET, store=store, budget=budget, progress=interrupt_at(count))
+    assert second.interrupted and second.resumed == first.trials
+    assert_sound(second, store)
+    third = tune(model, TARGET, store=store, budget=budget)
+    assert not third.interrupted and third.resumed == second.trials
+    assert third.trials == count + 6 and third.ended == "the budget is spent"
+    assert_sound(third, store)
+    assert len({r.run for r in trials(store)}) == 1
+    # The same command once more is a run of its own, that starts from the records.
+    fourth = tune(model, TARGET, store=store, budget=budget, progress=interrupt_at(1))
+    assert fourth.resumed == 0 and fourth.trials >= 1
+    assert all(t.best_seconds is not None for t in fourth.tasks)
+    assert fourth.latency_seconds is not None and third.latency_seconds is not None
+    assert fourth.latency_seconds <= third.latency_seconds
+
+
+def test_a_time_budget_ends_it(model: Model, store: Store) -> None:
+    started = time.monotonic()
+    summary = tune(model, TARGET, store=store, budget=Budget(seconds=3.0))
+    assert summary.ended == "the budget is spent"
+    assert summary.seconds >= 3.0 and time.monotonic() - started < 60
+    assert_sound(summary, store)
+
+
+def test_only_the_chosen_tasks_are_tuned(model: Model, store: Store) -> None:
+    tasks = list_tasks(model, TARGET)
+    assert [t.index for t in tasks] == list(range(1, len(tasks) + 1))
+    chosen = [t for t in tasks if "conv2d" in t.name][:2]
+    summary = tune(model, TARGET, store=store, budget=Budget(trials=6), tasks={t.index for t in chosen})
+    assert_sound(summary, store)
+    assert [(t.index, t.name, t.hash) for t in summary.tasks] == [(t.index, t.name, t.hash) for t in tasks]
+    assert {r.workload for r in trials(store)} == {t.hash for t in chosen}
+    with pytest.raises(UsageError, match=f"no task {len(tasks) + 1}: .* 1 to {len(tasks)}"):
+        tune(model, TARGET, store=store, budget=Budget(trials=1), tasks={1, len(tasks) + 1})
+
+
+def test_without_a_budget_it_ends_when_there_is_nothing_left_to_try(tmp_path: Path, store: Store) -> None:
+    summary = tune(models.nothing_to_choose(tmp_path), TARGET, store=store, budget=Budget())
+    assert summary.ended == "nothing improves any more"
+    assert_sound(summary, store)
+    # A kernel that never gives a number is a failure, which ends nothing; one that wants positive numbers is none.
+    failing = [t for t in summary.tasks if t.failed]
+    assert len(failing) == 1 and "log" in failing[0].name and "NaN" in (failing[0].last_error or "")
+    assert all(t.best_seconds is not None for t in summary.tasks if t is not failing[0])
+
+
+def test_a_machine_that_is_not_the_target_is_refused(model: Model, store: Store) -> None:
+    foreign = next(t for t in map(targets.get, targets.names()) if t.family == "arm" or targets.why_not_run(t))
+    with pytest.raises(EdgetuneError) as error:
+        tune(model, foreign, store=store, budget=Budget(trials=1))
+    assert str(error.value) == targets.why_not_run(foreign)
+    with pytest.raises(UsageError, match="precision"):
+        tune(model, TARGET, store=store, budget=Budget(trials=1), precision="int8")
+    assert trials(store) == []
