@@ -9,6 +9,7 @@ the right size before anything else can make it. Import this module before TVM c
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -103,6 +104,7 @@ class ComputeThread:
     def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run `function` on this thread and return or raise what it does."""
         self.cancelled.clear()
+        _let_signals_interrupt()
         future: Future[T] | None = None
         try:
             future = self._executor.submit(function, *args, **kwargs)
@@ -123,6 +125,16 @@ def _set_up(threads: int) -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, _ALLOWED)
     set_threads(threads)
+
+
+def _let_signals_interrupt() -> None:
+    """Have Ctrl-C end a wait for a lock, as Python sets it up.
+
+    The solver in TVM's arithmetic (Z3) puts its own handler for SIGINT in the place of Python's for a moment, and puts
+    Python's back so that waits are restarted: Ctrl-C would then be noticed when the wait is over.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.siginterrupt(signal.SIGINT, True)
 
 
 def _nothing() -> None:

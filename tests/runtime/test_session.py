@@ -107,9 +107,12 @@ def test_timed_gives_every_invocation(package: Package) -> None:
         assert time.perf_counter() - started < 5
 
 
-def test_an_interrupted_caller_stops_the_loop(package: Package) -> None:
+@pytest.mark.parametrize("restarting", [False, True])
+def test_an_interrupted_caller_stops_the_loop(package: Package, restarting: bool) -> None:
+    """Also where system calls are restarted after SIGINT, as TVM's solver leaves it."""
     with LocalSession(threads=1) as session:
         executable = session.load(package)
+        signal.siginterrupt(signal.SIGINT, not restarting)
         threading.Timer(0.3, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]).start()
         started = time.perf_counter()
         with pytest.raises(KeyboardInterrupt):
