@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from compiler.commands.exits import run_command
-from compiler.commands.version import tool_version
 from compiler.errors import UsageError
+from compiler.version import tool_version
 
 
 def _debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:

@@ -16,13 +16,13 @@ import msgspec
 import targets
 from compiler.commands.hardware import must_compile, thread_count
 from compiler.commands.verify import verify_package
-from compiler.commands.version import tool_version
 from compiler.errors import EdgetuneError
 from compiler.frontend.model import Model
 from compiler.package import LIBRARY, KernelWork, Manifest, ModelInfo, Package, TargetInfo, UsedRecord, write
 from compiler.records.store import Store
 from compiler.report.output import Output
 from compiler.report.steps import Steps
+from compiler.version import tool_version
 
 if TYPE_CHECKING:
     from compiler.build import Built

@@ -132,10 +132,10 @@ class _Session:
         chosen: set[int] | None,
         progress: Progress | None,
     ) -> None:
-        from compiler.commands.version import tool_version
         from compiler.graph.scheduling import cpu_hardware
         from compiler.graph.variants import Task
         from compiler.tuning.search import Search, cost_model
+        from compiler.version import tool_version
 
         self.target, self.store, self.expanded, self.seed = target, store, expanded, seed
         self.hardware = cpu_hardware(target)
