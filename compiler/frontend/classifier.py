@@ -10,7 +10,7 @@ import math
 
 import onnx
 
-from compiler.frontend.graphs import set_shape
+from compiler.frontend.graphs import attribute, set_shape
 from compiler.frontend.infer import infer
 from compiler.frontend.model import Model
 from compiler.tensors import TensorSpec
@@ -37,12 +37,17 @@ def softmax_inputs(graph: onnx.GraphProto) -> dict[str, str]:
     found = {}
     for value in graph.output:
         name = value.name
-        while name in producers and producers[name].op_type in _TRANSPARENT:
+        while name in producers and _keeps_values(producers[name]):
             name = producers[name].input[0]
         node = producers.get(name)
         if node is not None and node.op_type == "Softmax" and node.domain in ("", "ai.onnx"):
             found[value.name] = node.input[0]
     return found
+
+
+def _keeps_values(node: onnx.NodeProto) -> bool:
+    floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
+    return node.op_type in _TRANSPARENT or (node.op_type == "Cast" and attribute(node, "to") in floats)
 
 
 def pre_softmax_reference(model: Model) -> Model | None:
@@ -64,8 +69,10 @@ def pre_softmax_reference(model: Model) -> Model | None:
             found = known[inner[spec.name]]
             shape = tuple(dim.dim_value for dim in found.type.tensor_type.shape.dim) or spec.shape
             value.name = inner[spec.name]
+            value.type.tensor_type.elem_type = found.type.tensor_type.elem_type
             set_shape(value, shape)
-            spec = TensorSpec(value.name, shape, spec.dtype)
+            dtype = str(onnx.helper.tensor_dtype_to_np_dtype(found.type.tensor_type.elem_type))
+            spec = TensorSpec(value.name, shape, dtype)
         outputs.append(spec)
     trimmed = copy.copy(model)
     trimmed.__dict__.pop("cleaned", None)  # a copied instance would keep the cached graph of the original

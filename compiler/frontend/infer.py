@@ -38,7 +38,8 @@ def infer(model: onnx.ModelProto, where: str) -> dict[str, onnx.ValueInfoProto]:
     Raises EdgetuneError where shapes contradict each other, or where a tensor would be absurdly large.
     """
     graph = _infer(model, where).graph
-    found = {value.name: value for value in (*graph.value_info, *graph.input, *graph.output)}
+    # Inputs last: an output that is an input too is not inferred, and its own shape has been taken away.
+    found = {value.name: value for value in (*graph.value_info, *graph.output, *graph.input)}
     for tensor in graph.initializer:
         found[tensor.name] = onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
     for name, value in found.items():

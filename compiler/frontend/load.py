@@ -16,6 +16,7 @@ from compiler.frontend.model import Model
 from compiler.frontend.names import LIGHT_GRAPHS
 from compiler.frontend.normalise import normalise
 from compiler.frontend.operators import check_domains, opset_of
+from compiler.frontend.passes.widen_half import widen_half
 from compiler.frontend.quiet import one_line
 from compiler.frontend.read import read_model
 from compiler.frontend.reference import session_outputs
@@ -92,6 +93,7 @@ def _finish(
     inputs = [_spec(known[value.name], where) for value in data_inputs(proto.graph)]
     _fix_outputs(proto, known, where)
     outputs = [_spec(value, where) for value in proto.graph.output]
+    widen_half(proto)
     return Model(
         name=name,
         source=source,

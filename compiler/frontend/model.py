@@ -20,8 +20,8 @@ class Model:
 
     `source` is an absolute path or a built-in name; `sha256` is the hash of the file, or of the seeded built-in's
     graph and weights. `batch` is the leading dimension of the inputs that carry the batch (None when no input has
-    one), `shapes` maps every input to its shape. `reference` has batch and shapes fixed and is otherwise what was
-    loaded. `seed` is None for files.
+    one), `shapes` maps every input to its shape. `reference` has batch and shapes fixed, computes in float32 where
+    the file said float16, and is otherwise what was loaded. `seed` is None for files.
     """
 
     name: str

@@ -354,3 +354,27 @@ def test_what_is_no_straight_line_is_copied_as_it_is() -> None:
     rewriter = Rewriter(mod)
     assert not rewriter.applies()
     assert rewriter.run() is mod
+
+
+# ---- models in float16
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_model_of_halves_sums_in_float32(precision: str, tmp_path: Path, threads: ComputeThread) -> None:
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT16, s) for n, s in (("x", SHAPE), ("y", (2, 5))))
+    nodes = [
+        conv("w", "x", "a"),
+        node("Relu", ["a"], ["r"]),
+        node("ReduceMean", ["r"], ["m"], axes=[2, 3], keepdims=0),
+        node("MatMul", ["m", "fc"], ["y"]),
+    ]
+    halves = {"w": W["w"].astype("float16"), "fc": weight(3, 8, 5).astype("float16")}
+    model = loaded(graph(nodes, [x], [y], halves), tmp_path)
+    mod = lower(lay_out(imported(model)), "float32").mod
+    sums = [f.script() for f in mod.functions.values() if isinstance(f, tvm.tirx.PrimFunc) and "T.init" in f.script()]
+    assert len(sums) >= 3
+    for script in sums:  # what is float16 is an argument or a result, never a buffer that is added to
+        assert not any("float16" in line and " = " in line and " + " in line for line in script.splitlines())
+        assert 'dtype="float16"' not in script
+    # float16 results of the same float32 sums: a unit in the last place
+    assert_like_onnxruntime(model, tmp_path, threads, tolerance=1e-3, precision=precision)
