@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +13,14 @@ from .algorithms import Algorithm, Convolution
 from .passes.batch_norm import batch_norm
 from .passes.channels_last import channels_last
 from .passes.clip import clip
+from .passes.flat_matmul import flat_matmul
 from .passes.fold_views import fold_views
 from .passes.layout_free import layout_free
 from .passes.legalize import Choose, Legalizer
 from .passes.lrn import lrn
+
+Phase = Callable[[tvm.IRModule, str], None]
+"""What is told the IR after each phase, and the phase's name: a `Dump`, or a function that renames them."""
 
 
 @dataclass
@@ -29,17 +34,18 @@ class Lowered:
     kept_wide: list[str]
 
 
-def lay_out(mod: tvm.IRModule, dump: Dump | None = None) -> tvm.IRModule:
-    """Phase 1, on operators: simplify, and lay tensors out channels last."""
-    for name, step in (
-        ("inference", relax.transform.DecomposeOpsForInference()),
-        ("canonical", relax.transform.CanonicalizeBindings()),
-    ):
-        if name == "inference":
-            mod = batch_norm(fold_views(mod))
-        mod = step(mod)
+def lay_out(mod: tvm.IRModule, dump: Phase | None = None) -> tvm.IRModule:
+    """Phase 1, on operators: simplify, and lay tensors out as kernels want them."""
+    if dump:
+        dump(mod, "imported")
     mod = fold_views(mod)
-    mod = lrn(clip(mod))
+    mod = batch_norm(mod)
+    mod = relax.transform.DecomposeOpsForInference()(mod)
+    mod = relax.transform.CanonicalizeBindings()(mod)
+    mod = fold_views(mod)
+    mod = clip(mod)
+    mod = lrn(mod)
+    mod = flat_matmul(mod)
     mod = channels_last(mod)
     mod = relax.transform.EliminateCommonSubexpr()(mod)
     if dump:
@@ -48,7 +54,7 @@ def lay_out(mod: tvm.IRModule, dump: Dump | None = None) -> tvm.IRModule:
 
 
 def lower(
-    mod: tvm.IRModule, storage: str, chooser: Choose | None = None, dump: Dump | None = None, lanes: int = 1
+    mod: tvm.IRModule, storage: str, chooser: Choose | None = None, dump: Phase | None = None, lanes: int = 1
 ) -> Lowered:
     """Phase 2: operators become kernels, kernels are fused. `mod`, from `lay_out`, may be lowered several times.
 

@@ -9,7 +9,7 @@ import tvm
 from tvm import relax, tirx
 
 from .algorithms import Algorithm, Convolution, candidates, choose
-from .pipeline import Dump, Lowered, lower
+from .pipeline import Lowered, Phase, lower
 from .scheduling import as_task, schedulable
 
 
@@ -67,7 +67,7 @@ class Variants:
         return total
 
 
-def expand(mod: tvm.IRModule, storage: str, lanes: int = 1) -> Variants:
+def expand(mod: tvm.IRModule, storage: str, lanes: int = 1, dump: Phase | None = None) -> Variants:
     """Lower `mod`, from `lay_out`, with each algorithm wherever it applies (arguments as for `pipeline.lower`)."""
     from compiler.records.workload import workload_of
 
@@ -75,7 +75,8 @@ def expand(mod: tvm.IRModule, storage: str, lanes: int = 1) -> Variants:
     layers: list[Layer] = []
     convolutions: list[Convolution] = []
     for algorithm in Algorithm:
-        lowered = lower(mod, storage, partial(_wherever_it_applies, algorithm), lanes=lanes)
+        chooser = partial(_wherever_it_applies, algorithm)
+        lowered = lower(mod, storage, chooser, dump and _labelled(dump, f"{algorithm.value}-{storage}"), lanes)
         if algorithm is not Algorithm.DIRECT and all(a is Algorithm.DIRECT for a in lowered.algorithms):
             continue
         convolutions = lowered.convolutions
@@ -101,8 +102,15 @@ def _wherever_it_applies(algorithm: Algorithm, _: int, conv: Convolution) -> Alg
     return algorithm if algorithm in candidates(conv) else Algorithm.DIRECT
 
 
+def _labelled(dump: Phase, label: str) -> Phase:
+    """`dump` for one of several lowerings of a model: phases are called `label`-phase."""
+    return lambda mod, phase: dump(mod, f"{label}-{phase}")
+
+
 def calls(lowered: Lowered) -> list[tuple[str, int | None]]:
-    """Each call in `main` of a kernel that can be scheduled, in order: the function's name and which convolution it holds (by its weight)."""
+    """Each call in `main` of a kernel that can be scheduled, in order: the function's name and which convolution it
+    holds (by its weight).
+    """
     weights = {id_of(weight): index for index, weight in enumerate(lowered.weights) if weight is not None}
     found: list[tuple[str, int | None]] = []
     call_tir = tvm.ir.Op.get("relax.call_tir")
@@ -124,4 +132,4 @@ def id_of(expr: relax.Expr) -> int:
     return int(expr.id_)
 
 
-__all__ = ["Dump", "Layer", "Task", "Variants", "calls", "expand"]
+__all__ = ["Layer", "Task", "Variants", "calls", "expand"]

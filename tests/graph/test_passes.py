@@ -21,6 +21,7 @@ from compiler.graph.passes.io_precision import io_precision
 from compiler.graph.passes.lrn import ATTRIBUTE, lrn
 from compiler.graph.pipeline import Dump, lay_out, lower
 from compiler.graph.rewriter import Rewriter
+from compiler.graph.variants import expand
 from compiler.runtime.threads import ComputeThread
 from tests.graph.graphs import (
     assert_like_onnxruntime,
@@ -339,8 +340,17 @@ def test_each_phase_is_dumped_in_order(tmp_path: Path) -> None:
     dump = Dump(tmp_path / "a" / "b")
     lower(lay_out(imported(model), dump), "float32", dump=dump)
     files = sorted(path.name for path in (tmp_path / "a" / "b").iterdir())
-    assert files == ["00-layout.py", "01-legalized.py", "02-fused.py"]
+    assert files == ["00-imported.py", "01-layout.py", "02-legalized.py", "03-fused.py"]
     assert all("def main" in path.read_text() for path in (tmp_path / "a" / "b").iterdir())
+
+
+def test_the_phases_of_each_algorithm_are_dumped_apart(tmp_path: Path) -> None:
+    dump = Dump(tmp_path)
+    large = module(tmp_path, [conv("w", "x", "y")], (1, 16, 8, 8), weights={"w": weight(1, 16, 16, 3, 3)})
+    expand(lay_out(imported(large)), "float16", dump=dump)
+    files = sorted(path.name for path in tmp_path.glob("*.py"))
+    assert files[:2] == ["00-direct-float16-legalized.py", "01-direct-float16-fused.py"]
+    assert files[-1] == "05-winograd-4x4-float16-fused.py"
 
 
 def test_what_is_no_straight_line_is_copied_as_it_is() -> None:
