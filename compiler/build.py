@@ -75,7 +75,7 @@ def front(model: Model, io_precision: str = "fp32", dump: Path | None = None) ->
     mod = import_model(model)
     if storage_of(io_precision) == "float16":
         mod = half_io(mod)
-    dumper = Dump(dump) if dump is not None else None
+    dumper = Dump(dump / f"{model.name}-batch{model.batch or 0}") if dump is not None else None
     return lay_out(mod, dumper), dumper
 
 

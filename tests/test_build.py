@@ -267,15 +267,17 @@ def test_the_ir_of_each_phase_is_dumped_and_each_step_is_told(model: Model, tmp_
     told: list[str] = []
     compile_model(model, TARGET, tmp_path / "library.so", dump=tmp_path / "ir", report=told.append)
     assert told == ["import", "lower", "schedule", "prepack", "generate code", "link"]
-    files = [path.name for path in sorted((tmp_path / "ir").iterdir())]
-    assert files == ["00-layout.py", "01-legalized.py", "02-fused.py", "03-scheduled.py", "04-prepacked.py"]
-    assert "T.parallel" in (tmp_path / "ir" / "03-scheduled.py").read_text()
-    assert "layout_rewrite_preproc" not in (tmp_path / "ir" / "04-prepacked.py").read_text()
+    (folder,) = (tmp_path / "ir").iterdir()
+    assert folder.name == f"{model.name}-batch{model.batch}"
+    phases = ["00-imported", "01-layout", "02-legalized", "03-fused", "04-scheduled", "05-prepacked"]
+    assert [path.stem for path in sorted(folder.iterdir())] == phases
+    assert "T.parallel" in (folder / "04-scheduled.py").read_text()
+    assert "layout_rewrite_preproc" not in (folder / "05-prepacked.py").read_text()
 
 
 def test_weights_are_packed_when_the_model_is_compiled(model: Model, tmp_path: Path) -> None:
     compile_model(model, TARGET, tmp_path / "library.so", dump=tmp_path / "ir")
-    main = (tmp_path / "ir" / "04-prepacked.py").read_text().partition("@R.function")[2]
+    main = next((tmp_path / "ir").glob("*/05-prepacked.py")).read_text().partition("@R.function")[2]
     assert "layout_rewrite" not in main and "R.call_tir" in main
 
 
@@ -285,8 +287,10 @@ def test_the_same_model_compiles_to_the_same_library(model: Model, tmp_path: Pat
 
     first, second = built("one.so"), built("two.so")
     assert first.untuned == second.untuned and first.kernels == second.kernels
-    for path in (tmp_path / "one.so.ir").iterdir():
-        assert path.read_text() == (tmp_path / "two.so.ir" / path.name).read_text()
+    dumped = list((tmp_path / "one.so.ir").glob("*/*.py"))
+    assert len(dumped) == 6
+    for path in dumped:
+        assert path.read_text() == (tmp_path / "two.so.ir" / path.relative_to(tmp_path / "one.so.ir")).read_text()
 
 
 def test_what_cannot_be_built_says_why(model: Model, tmp_path: Path) -> None:
