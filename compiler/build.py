@@ -132,17 +132,12 @@ def compile_model(
             return None
         digest = workload_of(task).hash
         trials += store.trials(digest, identity)
-        record = store.best(digest, identity) or store.best_other_version(
-            digest,
-            device=device.device,
-            target=target.config(),
-            threads=target.cores,
-            tvm_version=device.tvm_version,
-        )
-        sch = apply_trace(record, task) if record is not None else None
-        if sch is not None and record is not None:
-            used.append((digest, digest, record))
-        return sch
+        for record in _records(store, digest, device, target):
+            sch = apply_trace(record, task)
+            if sch is not None:
+                used.append((digest, digest, record))
+                return sch
+        return None
 
     with clock("schedule"):
         mod, kernels = schedule_module(lowered.mod, hardware, recorded)
@@ -179,6 +174,25 @@ def compile_model(
     )
 
 
+RECORDS_TRIED = 5
+"""Records of a kernel that are applied, the best first, until one fits."""
+
+
+def _records(store: Store, workload: str, device: targets.Fingerprint, target: targets.Target) -> list[Record]:
+    """What could schedule a kernel here: what was measured on this fingerprint, else on it with another TVM."""
+    found = store.top(workload, device.id, RECORDS_TRIED)
+    if found:
+        return found
+    other = store.best_other_version(
+        workload,
+        device=device.device,
+        target=target.config(),
+        threads=target.cores,
+        tvm_version=device.tvm_version,
+    )
+    return [] if other is None else [other]
+
+
 def best_seconds(store: Store, hashes: Iterable[str], fingerprint: str) -> dict[str, float]:
     """The best record's median, in seconds, of each workload that has one for `fingerprint`."""
     found = {}
@@ -194,6 +208,8 @@ def generate(mod: tvm.IRModule, target: tvm.target.Target) -> tvm.relax.VMExecut
     import tvm
     from tvm import relax
 
+    from compiler.parallel.extent import announce_extents
+
     lowering = tvm.transform.Sequential(
         [
             relax.transform.ToNonDataflow(),
@@ -208,18 +224,16 @@ def generate(mod: tvm.IRModule, target: tvm.target.Target) -> tvm.relax.VMExecut
             relax.transform.AttachGlobalSymbol(),
         ]
     )
-    return tvm.compile(mod, target=target, relax_pipeline=lowering)
+    return tvm.compile(announce_extents(mod), target=target, relax_pipeline=lowering)
 
 
 def link(executable: tvm.relax.VMExecutable, library: Path, target: targets.Target) -> None:
     """Link the executable into the shared library at `library`."""
-    from compiler.linker import find_linker
+    from compiler.linker import linker
 
     host = target.host if target.host is not None else target.options
-    linker, found = find_linker(str(host["mtriple"]) if "mtriple" in host else None)
-    if linker is None:
-        raise EdgetuneError(found)
-    executable.export_library(str(library), fcompile=linker)
+    triple = str(host["mtriple"]) if "mtriple" in host else None
+    executable.export_library(str(library), fcompile=linker(triple))
 
 
 def _specs(specs: list[TensorSpec], precision: str) -> list[TensorSpec]:

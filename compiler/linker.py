@@ -1,4 +1,4 @@
-"""Links object files into the shared library of a package.
+"""Links object files, and the threads that they run on (`compiler.parallel`), into the shared library of a package.
 
 TVM's own linking needs a C++ compiler on the machine, as one program without arguments. This takes the system's where
 there is one and Zig's from PyPI otherwise, which also links for other CPUs.
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from compiler.errors import EdgetuneError
+from compiler.parallel.object import pool_object
 from targets import toolchain
 
 # Zig builds its C library the first time that it links for a platform: half a minute on two cores.
@@ -43,14 +44,18 @@ class Linker:
         """Link `objects` into the shared library `output`. Raises EdgetuneError with the linker's first complaint."""
         if isinstance(objects, str):
             objects = [objects]
-        command = [*self.command, "-shared", "-fPIC", "-o", output, *objects, *(options or ())]
+        pool = Path(f"{output}.pool.o")
+        command = [*self.command, "-shared", "-fPIC", "-pthread", "-o", output, *objects, str(pool), *(options or ())]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S)
+            pool.write_bytes(pool_object(self.command, TIMEOUT_S))
+            subprocess.run(command, check=True, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S)
+        except subprocess.CalledProcessError as error:
+            said = _line(error.stderr or error.stdout) or f"exit status {error.returncode}"
+            raise EdgetuneError(f"{self._failed(output)}: {said}") from None
         except (OSError, subprocess.TimeoutExpired) as error:
             raise EdgetuneError(f"{self._failed(output)}: {_line(str(error))}") from error
-        if done.returncode != 0:
-            said = _line(done.stderr or done.stdout) or f"exit status {done.returncode}"
-            raise EdgetuneError(f"{self._failed(output)}: {said}")
+        finally:
+            pool.unlink(missing_ok=True)
 
     def _failed(self, output: str) -> str:
         return f"linking {Path(output).name} with {self.command[0]} failed"

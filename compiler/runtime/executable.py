@@ -10,6 +10,7 @@ import numpy as np
 
 from compiler.errors import EdgetuneError
 from compiler.package import LIBRARY, Manifest
+from compiler.parallel.threads import end_library_threads, set_library_threads
 from compiler.runtime.compatibility import identify
 from compiler.runtime.inputs import check_inputs
 from compiler.runtime.profiling import Profile, profile_calls
@@ -80,12 +81,17 @@ class LocalExecutable:
 
         return self._compute.call(_in_one_line, "profile", measure)
 
+    def close(self) -> None:
+        """End its threads; called by the session that it belongs to."""
+        self._compute.call(end_library_threads, self._library)
+
     def _load(self, folder: Path) -> None:
         import tvm
 
         def load() -> None:
             self._tvm_device = tvm.device(_device_kind(self.manifest))
             self._library = tvm.runtime.load_module(str(folder / LIBRARY))
+            set_library_threads(self._library, self._compute.threads)
             self._vm = self._new_vm()
             arity = self._vm.module["get_function_arity"]("main")
             if arity != len(self.inputs):

@@ -84,6 +84,7 @@ class LocalSession:
     def __init__(self, threads: int) -> None:
         """Raises UsageError when this process may not use that many CPUs."""
         self._compute = ComputeThread(threads)
+        self._loaded: list[LocalExecutable] = []
 
     @property
     def threads(self) -> int:
@@ -96,10 +97,14 @@ class LocalSession:
             raise EdgetuneError(f"{package.path} cannot run on this machine: {reason}")
         # The folder may go as soon as the library is mapped, so that nothing is left behind whatever happens later.
         with package.unpack() as folder:
-            return LocalExecutable(folder, package.manifest, self._compute)
+            executable = LocalExecutable(folder, package.manifest, self._compute)
+        self._loaded.append(executable)
+        return executable
 
     def close(self) -> None:
         """End the session; what it has loaded cannot be used afterwards."""
+        while self._loaded:
+            self._loaded.pop().close()
         self._compute.close()
 
     def __enter__(self) -> LocalSession:

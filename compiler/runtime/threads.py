@@ -1,9 +1,11 @@
-"""Exactly as many TVM threads as asked for, verified.
+"""The thread that a session computes on, and TVM's own threads for what is not linked with ours.
 
-Left alone, TVM takes half the cores of an x86 machine; its pool, one per calling thread, never grows after its first
-use; and making it pins the calling thread, and with it all threads and processes that this one starts later, other
-engines' included. So TVM is told not to pin, and every session computes on a thread of its own, whose pool is made with
-the right size before anything else can make it. Import this module before TVM computes anything.
+A package's kernels run on the pool in its library (`compiler.parallel`). What is compiled and run at once (the peak of
+the machine, say) runs on TVM's. Left alone, that one takes half the cores of an x86 machine; it is one per calling
+thread and never grows after its first use; and making it pins the calling thread, and with it all threads and processes
+that this one starts later, other engines' included. So TVM is told not to pin, and every session computes on a thread
+of its own, whose pool is made with the right size before anything else can make it. Import this module before TVM
+computes anything.
 """
 
 from __future__ import annotations
@@ -22,8 +24,6 @@ T = TypeVar("T")
 
 os.environ.setdefault("TVM_BIND_THREADS", "0")
 
-_CPU_EACH = -2
-"""TVM's affinity mode in which each thread of the pool stays on one CPU of the list."""
 _SHARE_CPUS = -3
 """TVM's affinity mode in which every thread of the pool may run on every CPU of the list (where TVM may pin at all)."""
 
@@ -63,26 +63,22 @@ def _core_of(cpu: int) -> str:
         return str(cpu)
 
 
-def set_threads(threads: int, pin: bool = False) -> None:
+def set_threads(threads: int) -> None:
     """Give the calling thread a TVM pool of `threads` threads; other threads have pools of their own.
 
-    With `pin`, in a process that does nothing else and was started with TVM_BIND_THREADS=1, each thread stays on a CPU
-    of its own: two threads that share one for a while make a kernel look twice as slow. Raises EdgetuneError when the
-    thread has a pool of another size already.
+    Raises EdgetuneError when the thread has a pool of another size already.
     """
     import tvm
 
     cpus = [str(cpu) for cpu in compute_cpus(threads)]
     # The length of the list is the size of the pool, if this call makes the pool.
-    tvm.get_global_func("runtime.config_threadpool")(_CPU_EACH if pin else _SHARE_CPUS, threads, cpus)
+    tvm.get_global_func("runtime.config_threadpool")(_SHARE_CPUS, threads, cpus)
     actual = tvm.runtime.num_threads()
     if actual != threads:
         raise EdgetuneError(
             f"TVM computes with {actual} threads where {threads} were asked for: "
             "its pool was made before; use a new thread or process"
         )
-    if pin and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {int(cpus[0])})  # TVM leaves the calling thread, which computes too, where it was
 
 
 class ComputeThread:
@@ -113,7 +109,8 @@ class ComputeThread:
             if future is None or not future.done():  # Ctrl-C reached the caller, not the thread that computes
                 self.cancelled.set()
                 # Ctrl-C within `submit` may leave a call under way that nobody holds: whatever is queued ends first.
-                wait([future if future is not None else self._executor.submit(_nothing)])
+                last: Future[Any] = future if future is not None else self._executor.submit(_nothing)
+                wait([last])
             raise
 
     def close(self) -> None:

@@ -48,7 +48,6 @@ class Worker:
         package_root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(p for p in (package_root, os.environ.get("PYTHONPATH", "")) if p)
         env = {**os.environ, "PYTHONPATH": path, "TVM_NUM_THREADS": str(self.threads)}
-        env["TVM_BIND_THREADS"] = "1" if self.threads > 1 else "0"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "compiler.tuning.worker", str(theirs.fileno()), str(self.threads)],
             pass_fds=[theirs.fileno()],

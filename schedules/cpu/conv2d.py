@@ -46,8 +46,8 @@ def chunks(
 ) -> tuple[int, int]:
     """Rows and channel tiles that one parallel piece takes, by what each choice costs in time.
 
-    `sizes` are n, oh, ow, co, kernel h, kernel w, ci; the cost counts multiply-adds at full rate with the imbalance
-    between cores, the bytes of padded input copied, and the weights read again from beyond the second-level cache.
+    `sizes` are n, oh, ow, co, kernel h, kernel w, ci; the cost counts multiply-adds at full rate with what cores wait
+    for each other, the bytes of padded input copied, and the weights read again from beyond the second-level cache.
     """
     n, oh, ow, co, rh, rw, rc = sizes
     lanes = hardware.vector_bits // 32
@@ -58,7 +58,7 @@ def chunks(
         for wide in tiles.divisors(co // tile.channels):
             pieces = n * (oh // rows) * (co // (wide * tile.channels))
             # Cycles of one core at 2 FMA a cycle, 8 bytes a cycle copied, 8 bytes a cycle from the third-level cache.
-            cycles = flops / (4.0 * lanes) * tiles.imbalance(pieces, hardware.cores)
+            cycles = flops / (4.0 * lanes) * tiles.waiting(pieces, hardware.cores)
             if padded:
                 cycles += pieces * ((rows - 1) * stride + rh) * in_bytes_per_row / 8.0
             weights = 4.0 * rh * rw * rc * tile.channels

@@ -88,3 +88,12 @@ def register_tiles(rows: int, channels: int, hardware: Hardware) -> list[Registe
 def imbalance(chunks: int, cores: int) -> float:
     """How much longer the busiest core works than an even share, for `chunks` equal pieces of work: 1.0 is even."""
     return -(-chunks // cores) * cores / chunks
+
+
+def waiting(chunks: int, cores: int) -> float:
+    """How much longer a loop of `chunks` equal pieces takes than an even share on undisturbed cores: 1.0 is ideal.
+
+    Cores take pieces from each other, so a core that the machine takes away for a moment holds the loop up by the piece
+    in its hands and no more. That is counted as a quarter of a piece.
+    """
+    return imbalance(chunks, cores) + 0.25 * cores / chunks

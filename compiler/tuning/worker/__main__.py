@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -54,13 +55,14 @@ def _jobs(threads: int) -> dict[str, Callable[..., Any]]:
     from compiler.tvm_setup import prepare
 
     prepare()
-    from compiler.runtime.threads import set_threads
+    from compiler.runtime.threads import compute_cpus, set_threads
     from compiler.tuning.worker.build import build
     from compiler.tuning.worker.check import check
     from compiler.tuning.worker.measure import measure
 
-    set_threads(threads, pin=threads > 1)
-    return {"build": build, "measure": measure, "check": check}
+    set_threads(threads)
+    cpus = compute_cpus(threads)
+    return {"build": build, "measure": partial(measure, cpus=cpus), "check": partial(check, cpus=cpus)}
 
 
 def _line(error: Exception) -> str:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from compiler.errors import EdgetuneError
-from compiler.linker import find_linker
+from compiler.linker import linker
+from compiler.parallel.extent import announce_extents
 
 Candidate = tuple[str, list[tuple[tuple[int, ...], str]]]
-
-_linkers: dict[str | None, Any] = {}
 
 
 def build(module: str, target: dict[str, Any], library: str, keep_packing: bool = False) -> Candidate:
@@ -26,12 +24,7 @@ def build(module: str, target: dict[str, Any], library: str, keep_packing: bool 
     mod = tvm.ir.load_json(module)
     if not keep_packing:
         mod = RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(mod)
-    compiled = tvm.compile(mod, target=tvm.target.Target(target))
+    compiled = tvm.compile(announce_extents(mod), target=tvm.target.Target(target))
     triple = str(target.get("host", target).get("mtriple", "")) or None
-    if triple not in _linkers:
-        linker, found = find_linker(triple)
-        if linker is None:
-            raise EdgetuneError(found)
-        _linkers[triple] = linker
-    compiled.export_library(str(Path(library)), fcompile=_linkers[triple])
+    compiled.export_library(str(Path(library)), fcompile=linker(triple))
     return library, [(tuple(int(d) for d in p.shape), str(p.dtype)) for p in mod["main"].params]

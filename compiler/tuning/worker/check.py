@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from compiler.parallel.threads import end_library_threads, set_library_threads
 from compiler.tuning.worker.measure import random_array
 
 
-def check(candidate: str, reference: str, arguments: list[tuple[tuple[int, ...], str]]) -> float:
+def check(
+    candidate: str, reference: str, arguments: list[tuple[tuple[int, ...], str]], cpus: Sequence[int] = ()
+) -> float:
     """Largest difference of the outputs of two libraries' `main`, relative to the largest output; inf where one has a
     number and the other a NaN.
 
     Both take `arguments` (shape and dtype of each parameter, the output last), weights in the model's own layout.
+    One thread computes on each of `cpus`.
     """
     for positive in (False, True):  # a root of negative numbers compares nothing
         random = np.random.default_rng(1)
         inputs = [random_array(random, *argument, positive=positive) for argument in arguments[:-1]]
-        expected = _run(reference, inputs, arguments[-1])
+        expected = _run(reference, inputs, arguments[-1], cpus)
         if np.isfinite(expected).all():
             break
-    found = _run(candidate, inputs, arguments[-1])
+    found = _run(candidate, inputs, arguments[-1], cpus)
     known = np.isfinite(expected)
     if (np.isfinite(found) != known).any():
         return float("inf")
@@ -27,9 +33,17 @@ def check(candidate: str, reference: str, arguments: list[tuple[tuple[int, ...],
     return float(np.abs(found[known] - expected[known]).max(initial=0.0) / largest)
 
 
-def _run(library: str, inputs: list[np.ndarray], output: tuple[tuple[int, ...], str]) -> np.ndarray:
+def _run(
+    library: str, inputs: list[np.ndarray], output: tuple[tuple[int, ...], str], cpus: Sequence[int]
+) -> np.ndarray:
     import tvm
 
+    module = tvm.runtime.load_module(library)
+    if cpus:
+        set_library_threads(module, len(cpus), cpus)
     made = tvm.runtime.tensor(np.zeros(*output))
-    tvm.runtime.load_module(library)["main"](*[tvm.runtime.tensor(value) for value in inputs], made)
+    try:
+        module["main"](*[tvm.runtime.tensor(value) for value in inputs], made)
+    finally:
+        end_library_threads(module)
     return made.numpy().astype("float64")

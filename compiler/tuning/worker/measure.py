@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from compiler.errors import EdgetuneError
+from compiler.parallel.threads import end_library_threads, set_library_threads
 
 COLD_BYTES = 64 << 20
 """Weights are rotated through copies of this many bytes in all: in a model each kernel finds its own evicted by the
@@ -26,17 +28,36 @@ def measure(
     repeats: int,
     repeat_seconds: float,
     give_up: float | None,
+    cpus: Sequence[int] = (),
 ) -> list[float]:
     """Seconds a call, one number per repeat, of the function `main` in `library`.
 
     `arguments` are shape and dtype of all parameters, the output last; `weights` the positions of those that are
-    rotated. A repeat lasts `repeat_seconds` or longer. If the first call takes more than `give_up` seconds, a second
-    one decides and the rest is saved. Raises EdgetuneError if the output holds a NaN whatever the signs of the inputs.
+    rotated. A repeat lasts `repeat_seconds` or longer. If two calls take more than `give_up` seconds each, the shorter
+    is all that is measured. One thread computes on each of `cpus`, and stays there: two that share one for a while make
+    a kernel look twice as slow. Raises EdgetuneError if the output holds a NaN whatever the signs of the inputs.
     """
     import tvm
 
     module = tvm.runtime.load_module(library)
-    function = module["main"]
+    if cpus:
+        set_library_threads(module, len(cpus), cpus)
+    try:
+        return _measure(module["main"], arguments, weights, repeats, repeat_seconds, give_up)
+    finally:
+        end_library_threads(module)
+
+
+def _measure(
+    function: Any,
+    arguments: list[tuple[tuple[int, ...], str]],
+    weights: list[int],
+    repeats: int,
+    repeat_seconds: float,
+    give_up: float | None,
+) -> list[float]:
+    import tvm
+
     sets = _sets(arguments, weights)
     function(*sets[0])  # first touch of scratch memory
     if _holds_nan(sets[0][-1]):
@@ -48,7 +69,9 @@ def measure(
             raise EdgetuneError("the output holds NaN")
     first = _time(function, sets, 1)
     if give_up is not None and first > give_up:
-        return [min(first, _time(function, sets, 1))]
+        first = min(first, _time(function, sets, 1))
+        if first > give_up:
+            return [first]
     calls = max(1, int(repeat_seconds / max(first, 1e-7)))
     return [_time(function, sets, calls) for _ in range(repeats)]
 
