@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -12,6 +12,7 @@ from tvm import s_tir, tirx
 
 import schedules.cpu
 from compiler.errors import EdgetuneError
+from schedules.cpu import Space
 from schedules.cpu.tiles import Hardware
 
 _log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ def as_task(func: tirx.PrimFunc) -> tvm.IRModule:
 
 
 def schedulable(func: tirx.PrimFunc) -> bool:
-    """Whether schedules can take `func`: sorting, scanning and scattering come from TVM as loops in one opaque block."""
+    """Whether schedules can take `func`: sorting, scanning and scattering come from TVM as one opaque block."""
     return isinstance(func.body, s_tir.SBlockRealize) and str(func.body.block.name_hint) == "root"
 
 
@@ -53,25 +54,37 @@ def pack_weights(sch: s_tir.Schedule) -> None:
         raise RuntimeError("the weights of a kernel could not be laid out")
 
 
+def _scheduled(task: tvm.IRModule, spaces: Iterable[Space], pack: bool = False) -> Iterator[s_tir.Schedule]:
+    """`task` by each of `spaces` that applies to it, weights packed if they are to be."""
+    for space in spaces:
+        sch = s_tir.Schedule(task, debug_mask="none", error_render_level="none")
+        try:
+            space(sch)
+            if pack:
+                pack_weights(sch)
+        except Exception as error:  # noqa: BLE001 - TVM's schedule errors have no common type; the next one is tried
+            _log.debug("a schedule does not apply: %s", error)
+            continue
+        yield sch
+
+
+def _families(task: tvm.IRModule, hardware: Hardware) -> tuple[list[Space], list[Space]]:
+    """The spaces of the family that `task` is of, and those of the last resort."""
+    base = s_tir.Schedule(task, debug_mask="none", error_render_level="none")
+    return schedules.cpu.spaces(base, hardware), schedules.cpu.generic.spaces(base, hardware)
+
+
 def design_spaces(task: tvm.IRModule, hardware: Hardware) -> list[s_tir.Schedule]:
     """The schedules of `task` with their sampled decisions, one per design space, the zero-trial one first.
 
     A space that does not apply to this kernel is left out. The list is never empty: the last resort is the kernel
     as it is.
     """
-    base = s_tir.Schedule(task, debug_mask="none", error_render_level="none")
-    for spaces in (schedules.cpu.spaces(base, hardware), schedules.cpu.generic.spaces(base, hardware)):
-        found = []
-        for space in spaces:
-            sch = base.copy()
-            try:
-                space(sch)
-                found.append(_shortened(sch, task))
-            except Exception as error:  # noqa: BLE001 - TVM's schedule errors have no common type; the next one is tried
-                _log.debug("a space does not apply: %s", error)
+    for spaces in _families(task, hardware):
+        found = [_shortened(sch, task) for sch in _scheduled(task, spaces)]
         if found:
             return found
-    return [base]
+    return [s_tir.Schedule(task, debug_mask="none", error_render_level="none")]
 
 
 def _shortened(sch: s_tir.Schedule, task: tvm.IRModule) -> s_tir.Schedule:
@@ -83,29 +96,18 @@ def _shortened(sch: s_tir.Schedule, task: tvm.IRModule) -> s_tir.Schedule:
 
 def zero_trial(task: tvm.IRModule, hardware: Hardware) -> s_tir.Schedule:
     """The schedule that a kernel gets without tuning, weights packed."""
-    base = s_tir.Schedule(task, debug_mask="none", error_render_level="none")
-    for space in (*schedules.cpu.spaces(base, hardware), *schedules.cpu.generic.spaces(base, hardware)):
-        sch = base.copy()
-        try:
-            space(sch)
-            pack_weights(sch)
-            return sch
-        except Exception as error:  # noqa: BLE001 - as above
-            _log.debug("a schedule does not apply: %s", error)
-    return base
+    family, last_resort = _families(task, hardware)
+    for sch in _scheduled(task, (*family, *last_resort), pack=True):
+        return sch
+    return s_tir.Schedule(task, debug_mask="none", error_render_level="none")
 
 
 def plain(task: tvm.IRModule, hardware: Hardware) -> s_tir.Schedule:
     """`task` with the schedule of no family, to compare others with; weights are not packed."""
-    base = s_tir.Schedule(task, debug_mask="none", error_render_level="none")
-    for space in schedules.cpu.generic.spaces(base, hardware):
-        sch = base.copy()
-        try:
-            space(sch)
-            return sch
-        except Exception as error:  # noqa: BLE001 - as above
-            _log.debug("the plain schedule does not apply: %s", error)
-    return base
+    _, last_resort = _families(task, hardware)
+    for sch in _scheduled(task, last_resort):
+        return sch
+    return s_tir.Schedule(task, debug_mask="none", error_render_level="none")
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def schedule_module(
     hardware: Hardware,
     recorded: Callable[[tvm.IRModule], s_tir.Schedule | None],
 ) -> tuple[tvm.IRModule, list[Kernel]]:
-    """Schedule every kernel of `mod` that can be: by `recorded(task)` where that gives a schedule, else with no tuning."""
+    """Schedule every kernel of `mod` that can be: by `recorded(task)` if that gives a schedule, else with no tuning."""
     out = mod.clone()
     kernels = []
     for gvar, func in mod.functions.items():

@@ -25,12 +25,13 @@ from compiler.records.rows import (
 FILE_NAME = "records.db"
 
 # The newest measurement of a trace stands for it; older ones are kept, and shown, but do not compete.
-_RANKED = f"""
-SELECT {RECORD_COLUMNS} FROM records AS r
-WHERE workload = ? AND fingerprint = ? AND cost IS NOT NULL AND NOT EXISTS (
+_NEWEST = """NOT EXISTS (
     SELECT 1 FROM records AS n
     WHERE n.workload = r.workload AND n.fingerprint = r.fingerprint AND n.trace_id = r.trace_id
-      AND (n.created, n.id) > (r.created, r.id))
+      AND (n.created, n.id) > (r.created, r.id))"""
+_RANKED = f"""
+SELECT {RECORD_COLUMNS} FROM records AS r
+WHERE workload = ? AND fingerprint = ? AND cost IS NOT NULL AND {_NEWEST}
 ORDER BY cost, id LIMIT ?
 """
 
@@ -149,8 +150,9 @@ class Store(Connection):
 
         Its time is no claim about this TVM: re-apply the trace (`workload.apply_trace`) and measure.
         """
-        sql = f"SELECT {RECORD_COLUMNS} FROM records WHERE workload = ? AND cost IS NOT NULL "
-        sql += "AND device = ? AND threads = ? AND target = ? AND tvm_version <> ? ORDER BY cost, id LIMIT 1"
+        sql = f"SELECT {RECORD_COLUMNS} FROM records AS r WHERE workload = ? AND cost IS NOT NULL "
+        sql += f"AND device = ? AND threads = ? AND target = ? AND tvm_version <> ? AND {_NEWEST} "
+        sql += "ORDER BY cost, id LIMIT 1"
         options = canonical_bytes(dict(target)).decode("utf-8")
         found = self.query(sql, (workload, device, threads, options, tvm_version), row_record)
         return found[0] if found else None
@@ -181,7 +183,8 @@ class Store(Connection):
         where, values = ("WHERE fingerprint = ?", (fingerprint,)) if fingerprint is not None else ("", ())
         sql = (
             "SELECT g.workload, w.name, g.fingerprint, g.trials, g.failed, g.first, g.last FROM ("
-            f"SELECT workload, fingerprint, sum(run <> '{CHECK_RUN}') AS trials, sum(cost IS NULL AND run <> '{CHECK_RUN}') AS failed, "
+            f"SELECT workload, fingerprint, sum(run <> '{CHECK_RUN}') AS trials, "
+            f"sum(cost IS NULL AND run <> '{CHECK_RUN}') AS failed, "
             f"min(created) AS first, max(created) AS last FROM records {where} GROUP BY fingerprint, workload) AS g "
             "JOIN workloads AS w ON w.hash = g.workload ORDER BY g.fingerprint, w.name, g.workload"
         )

@@ -23,11 +23,12 @@ class Budget:
 
 
 class Spending:
-    """What of a budget is spent, counting what an interrupted run spent before."""
+    """What of a budget is spent, counting what an interrupted run spent before; `checking` seconds are kept back."""
 
-    def __init__(self, budget: Budget, trials: int = 0, seconds: float = 0.0) -> None:
+    def __init__(self, budget: Budget, trials: int = 0, seconds: float = 0.0, checking: float = 0.0) -> None:
         self.budget = budget
         self.trials = trials
+        self._checking = checking
         self._before = seconds
         self._started = time.monotonic()
 
@@ -46,7 +47,13 @@ class Spending:
 
     @property
     def seconds_left(self) -> float:
-        return float("inf") if self.budget.seconds is None else self.budget.seconds - self.seconds
+        """For searching."""
+        return float("inf") if self.budget.seconds is None else self.budget.seconds - self._checking - self.seconds
+
+    @property
+    def checking_seconds_left(self) -> float:
+        """For checking what was found: what was kept back, or all that searching left over."""
+        return self._checking if self.budget.seconds is None else max(0.0, self.budget.seconds - self.seconds)
 
     def afford(self, wanted: int) -> int:
         """How many of `wanted` trials may still be made."""

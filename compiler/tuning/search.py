@@ -107,11 +107,20 @@ class Search:
         )
         self._database = ms.database.MemoryDatabase()
         self._workload = self._database.commit_workload(self.task.mod)
+        known = []
         for record in records:
             sch = apply_trace(record, self.task.mod)
             if sch is not None:
                 self._commit(sch.trace, list(record.seconds))
+                known.append((sch, list(record.seconds)))
         self._context.pre_tuning(1 << 30, 16, self.spaces, self._database, self.model)
+        if known:
+            arguments = self._arguments()
+            self.model.update(
+                self._context,
+                [ms.MeasureCandidate(sch, arguments) for sch, _ in known],
+                [ms.runner.RunnerResult(seconds, None) for _, seconds in known],
+            )
 
     def propose(self, count: int) -> list[Candidate]:
         """Up to `count` candidates not proposed before; none, and `exhausted`, when the spaces hold no more.
@@ -161,10 +170,13 @@ class Search:
         from tvm.s_tir import meta_schedule as ms
 
         self._database.commit_tuning_record(
-            ms.database.TuningRecord(
-                trace, self._workload, seconds, self.target, ms.arg_info.ArgInfo.from_entry_func(self.task.mod, True)
-            )
+            ms.database.TuningRecord(trace, self._workload, seconds, self.target, self._arguments())
         )
+
+    def _arguments(self) -> Any:
+        from tvm.s_tir import meta_schedule as ms
+
+        return ms.arg_info.ArgInfo.from_entry_func(self.task.mod, True)
 
     def _candidate(self, sch: s_tir.Schedule, measure: Any = None) -> Candidate:
         return Candidate(trace_text(sch), tvm.ir.save_json(sch.mod), measure)

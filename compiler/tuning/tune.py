@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import targets
-from compiler.build import front, lanes_of, storage_of
+from compiler.build import RECORDS_TRIED, front, lanes_of, storage_of
 from compiler.errors import EdgetuneError, UsageError
 from compiler.records.record import Record, clean_error, now
 from compiler.tuning.budget import Budget, Spending
 from compiler.tuning.checking import Checker
+from compiler.tuning.resume import Run
 from compiler.tuning.state import TaskState, TuneState, TuneSummary
 from compiler.tuning.workers import Outcome, Pool
 
@@ -38,7 +38,9 @@ REPEAT_SECONDS = 0.015
 GIVE_UP = 1.4  # a candidate whose first call is this much slower than the best one is not repeated
 PATIENCE = 3  # rounds without improvement after which a task is left alone
 IMPROVEMENT = 0.01  # what counts as one
-CHECK_SHARE = 0.2  # of the time spent on tuning that checking may take; what is not reached is not marked as checked
+CHECK_SHARE = 0.1  # of a time budget that is kept for checking; what is not reached is not marked as checked
+CHECK_SECONDS = 1.0  # about what checking a task takes
+SLOW_FLOPS = 1e9  # arithmetic operations a second of a kernel of which nothing is known
 
 Progress = Callable[[TuneState], None]
 
@@ -81,7 +83,8 @@ def tune(
 ) -> TuneSummary:
     """Search schedules for the kernels of `model` on this machine and keep every measurement in `store`.
 
-    Every task is measured once, at its zero-trial schedule or its best record, before any gets a second round. After
+    Every task is measured once, at its best record or its zero-trial schedule, before any gets a second round, and the
+    best kernels are compared with plain ones at the end, within the budget. After
     Ctrl-C the summary says `interrupted`; the same call goes on from an interrupted or killed run, counting its trials.
     Raises EdgetuneError where this machine is not the target, UsageError for a task that does not exist.
     """
@@ -105,6 +108,12 @@ def tune(
         session = _Session(model, target, store, budget, precision, seed, expanded, states, tasks, progress)
         with tempfile.TemporaryDirectory(prefix="edgetune-tune-") as folder:
             return session.run(builders, runner, Path(folder))
+
+
+def _checking_seconds(budget: Budget, tasks: int) -> float:
+    """What of the budget to keep for checking the best kernels of so many tasks."""
+    wanted = CHECK_SECONDS * tasks
+    return wanted if budget.seconds is None else min(wanted, CHECK_SHARE * budget.seconds)
 
 
 def _states(expanded: Variants) -> list[TaskState]:
@@ -144,9 +153,16 @@ class _Session:
         self.progress = progress
         self.spent: dict[str, float] = {}
         self.built = 0
-        self.run_id, done, seconds = self._resume(model, budget, precision, chosen)
+        command = [
+            *(model.sha256, model.batch, sorted(model.shapes.items()), precision, self.fingerprint.id),
+            *(budget.trials, budget.seconds, sorted(chosen) if chosen is not None else None, seed),
+        ]
+        self.unfinished = Run(store, hashlib.sha256(json.dumps(command).encode()).hexdigest()[:16])
+        done = store.run_trials(self.unfinished.id)
+        seconds = self.unfinished.seconds
         self.resumed = sum(done.values())
-        self.spending = Spending(budget, self.resumed, seconds)
+        self.known: set[str] = set()  # workloads that the store holds
+        self.spending = Spending(budget, self.resumed, seconds, checking=_checking_seconds(budget, len(states)))
         self.tvm_target = target.to_tvm()
         model_of_cost = cost_model(seed)
         self.state = TuneState(states, self.resumed, 0, budget.trials, seconds, budget.seconds)
@@ -158,39 +174,21 @@ class _Session:
         ]
         for state in states:
             state.trials = done.get(state.hash, 0)
-            best = store.best(state.hash, self.fingerprint.id)
-            state.best_seconds = best.median if best is not None else None
-
-    def _resume(
-        self, model: Model, budget: Budget, precision: str, chosen: set[int] | None
-    ) -> tuple[str, dict[str, int], float]:
-        """This run's id, and what an unfinished run of the same command measured (by workload) and how long it took."""
-        command = json.dumps(
-            [
-                *(model.sha256, model.batch, sorted(model.shapes.items()), precision, self.fingerprint.id),
-                *(budget.trials, budget.seconds, sorted(chosen) if chosen is not None else None, self.seed),
-            ]
-        )
-        base = hashlib.sha256(command.encode()).hexdigest()[:16]
-        generation = int(self.store.note(f"run {base} finished") or 0)
-        run_id = f"{base}-{generation}"
-        self._finished_key, self._generation = f"run {base} finished", generation
-        self._seconds_key = f"run {run_id} seconds"
-        return run_id, self.store.run_trials(run_id), float(self.store.note(self._seconds_key) or 0.0)
+            state.best_seconds = self._best(state.hash)
 
     def run(self, builders: Pool, runner: Pool, folder: Path) -> TuneSummary:
         interrupted = False
         try:
             ended = self._loop(builders, runner, folder)
-            self.store.set_note(self._finished_key, str(self._generation + 1))
             self._show("checking")
             with self._step("check"):
-                seconds = CHECK_SHARE * max(60.0, self.spending.seconds)
-                checker = Checker(self.store, self.fingerprint.id, self.target.config(), folder, seconds)
-                checker.run([(w.state, w.search) for w in self.work if w.state.trials > 0], builders, runner)
+                checker = Checker(self.store, self.fingerprint.id, self.target.config(), folder, self._poll)
+                deadline = time.monotonic() + self.spending.checking_seconds_left
+                checker.run([(w.state, w.search) for w in self.work], builders, runner, deadline)
+            self.unfinished.finish()
         except KeyboardInterrupt:
             interrupted, ended = True, "interrupted"
-            self.store.set_note(self._seconds_key, f"{self.spending.seconds:.1f}")
+            self.unfinished.leave(self.spending.seconds)
         self._estimate()
         return TuneSummary(
             tasks=self.state.tasks,
@@ -228,19 +226,33 @@ class _Session:
                 work.stale = 0 if improved else work.stale + 1
 
     def _first_round(self, builders: Pool, runner: Pool, folder: Path) -> bool:
-        """Measure every task that has no record once; True unless the budget ended it."""
-        todo = [w for w in self.work if w.state.trials == 0 and w.state.best_seconds is None]
+        """Measure every task once: at its best record, whose time may be another day's or another's, or at its
+        zero-trial schedule. True unless the budget ended it."""
+        todo = [w for w in self.work if w.state.trials == 0]
         todo.sort(key=lambda w: -(w.state.flops or 0.0) * w.state.calls)
         for start in range(0, len(todo), 16):
             part = todo[start : start + 16][: self.spending.afford(16)]
             if not part or self.spending.spent:
                 return False
             with self._step("search"):
-                batch = [(work, work.search.default()) for work in part]
+                batch = [(work, self._first(work)) for work in part]
+            fresh = [work for work in part if work.state.best_seconds is None]
             self._measure(batch, builders, runner, folder)
-            for work in part:
+            for work in fresh:
                 work.state.default_seconds = work.state.best_seconds
         return True
+
+    def _first(self, work: _Work) -> Candidate:
+        """The first trial of a task."""
+        for record in self.store.top(work.state.hash, self.fingerprint.id, RECORDS_TRIED):
+            candidate = work.search.from_record(record)
+            if candidate is not None:
+                return candidate
+        return work.search.default()
+
+    def _best(self, workload: str) -> float | None:
+        best = self.store.best(workload, self.fingerprint.id)
+        return best.median if best is not None else None
 
     def _next(self, workers: int) -> list[_Work]:
         """The tasks to search now: where a few percent are worth most to the model, enough to keep builders busy."""
@@ -248,9 +260,11 @@ class _Session:
         used = {
             digest for layer in self.expanded.layers for digest in [_fastest(layer.tasks.values(), seconds)] if digest
         }
-        open_work = [(w, w.state.best_seconds) for w in self.work if not w.done]
 
-        def worth(work: _Work, best: float) -> float:
+        def worth(work: _Work) -> float:
+            best = work.state.best_seconds
+            if best is None:  # no trial has succeeded yet
+                return (work.state.flops or 0.0) / SLOW_FLOPS * work.state.calls * 0.5**work.stale
             value = best * work.state.calls * 0.5**work.stale
             if work.state.hash in used:
                 return value
@@ -258,7 +272,7 @@ class _Session:
             rival = self._rival(work, seconds)
             return value * 0.5 if rival is not None and best < 1.4 * rival else 0.0
 
-        ranked = [(worth(work, best), work) for work, best in open_work if best is not None]
+        ranked = [(worth(work), work) for work in self.work if not work.done]
         ranked.sort(key=lambda pair: -pair[0])
         return [w for value, w in ranked if value > 0][: max(1, workers)]
 
@@ -289,7 +303,7 @@ class _Session:
             jobs.append({"module": candidate.module, "target": config, "library": str(folder / f"{self.built}.so")})
         self._show("building")
         with self._step("build"):
-            built = builders.map("build", jobs, BUILD_SECONDS, stop=lambda: self.spending.seconds_left <= 0.0)
+            built = builders.map("build", jobs, BUILD_SECONDS, stop=self._time_is_up)
         results: dict[int, list[list[float]]] = {}
         self._show("measuring")
         with self._step("measure"):
@@ -339,20 +353,19 @@ class _Session:
             tool_version=self.tool_version,
             seed=self.seed,
             created=now(),
-            run=self.run_id,
+            run=self.unfinished.id,
         )
-        if self.store.workload(work.state.hash) is None:
+        if work.state.hash not in self.known:
             from compiler.records.workload import workload_of
 
             self.store.add_workload(workload_of(work.search.task.mod, work.state.name))
+            self.known.add(work.state.hash)
         self.store.add(record)
         work.state.trials += 1
         self.state.trials += 1
         self.spending.trials += 1
         if seconds:
-            median = statistics.median(seconds)
-            if work.state.best_seconds is None or median < work.state.best_seconds:
-                work.state.best_seconds = median
+            work.state.best_seconds = self._best(work.state.hash)
         else:
             work.state.failed += 1
             self.state.failed += 1
@@ -383,6 +396,14 @@ class _Session:
         if self.progress is not None:
             self.progress(self.state)
 
+    def _poll(self) -> None:
+        """Show what time it is; Ctrl-C ends the run here."""
+        self._show(self.state.phase)
+
+    def _time_is_up(self) -> bool:
+        self._poll()
+        return self.spending.seconds_left <= 0.0
+
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
         started = time.perf_counter()
@@ -393,7 +414,7 @@ class _Session:
         finally:
             self.spent[name] = self.spent.get(name, 0.0) + time.perf_counter() - started
             if name == "measure":
-                self.store.set_note(self._seconds_key, f"{self.spending.seconds:.1f}")
+                self.unfinished.save(self.spending.seconds)
 
 
 def _fastest(hashes: Any, seconds: dict[str, float]) -> str | None:

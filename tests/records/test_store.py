@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 
 from compiler.errors import EdgetuneError
 from compiler.records import schema
-from compiler.records.record import Record, Workload, clean_error, is_time, now
+from compiler.records.record import CHECK_RUN, Record, Workload, clean_error, is_time, now
 from compiler.records.store import Store, open_store
 from tests.records.samples import HASHES, WORKLOADS, failed, record, records, store_with, trace
 
@@ -90,6 +91,9 @@ def test_records_of_another_tvm_are_found_only_on_request(store: Store) -> None:
     assert store.best_other_version(HASHES[0], target=target, **here) == old
     assert store.best_other_version(HASHES[0], target={"kind": "llvm"}, **here) is None
     assert store.best_other_version(HASHES[0], target=target, **{**here, "tvm_version": "0.26.0"}) is None
+    wrong = dataclasses.replace(old, checked=False, created=now(), run=CHECK_RUN)
+    store.add(wrong)
+    assert store.best_other_version(HASHES[0], target=target, **here) is None, "it was found to be wrong"
 
 
 def test_a_run_can_count_what_it_has_done(store: Store) -> None:

@@ -155,6 +155,6 @@ def test_ctrl_c_ends_with_130_whenever_it_comes(
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
-    assert "Traceback" not in said and said.rstrip().splitlines()[-1] == "error: interrupted"
+    assert "Traceback" not in said and said.rstrip().splitlines()[-1].startswith("error: interrupted")
     assert_gone(process.pid)
     assert len(trials(tmp_path)) >= seen
