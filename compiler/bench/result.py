@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from pathlib import Path
-
-import msgspec
 from msgspec import Struct
 
 from compiler.bench.statistics import Latency
-from compiler.errors import EdgetuneError
 from compiler.packaging.manifest import Accuracy
 
 SCHEMA = 1
@@ -45,54 +39,3 @@ class Result(Struct, frozen=True, kw_only=True):
     threads: int
     warnings: list[str] = []
     started: str
-
-
-def encode_line(result: Result) -> bytes:
-    """One JSON object and a newline."""
-    return msgspec.json.encode(result) + b"\n"
-
-
-def append_results(path: Path | str, results: Iterable[Result]) -> None:
-    """Append result lines to a file in one write, so that parallel runs do not mix.
-
-    Raises EdgetuneError if the disk refuses.
-    """
-    data = b"".join(map(encode_line, results))
-    try:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o666)
-        try:
-            size = os.fstat(descriptor).st_size
-            # A line that was torn by a crash must not swallow ours.
-            if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                data = b"\n" + data
-            os.write(descriptor, data)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise EdgetuneError(f"cannot write results to {path}: {error.strerror or error}") from None
-
-
-def read_results(path: Path | str) -> tuple[list[Result], list[str]]:
-    """All results of a file, and one line for each of its lines that is none.
-
-    Raises EdgetuneError when it cannot be read.
-    """
-    try:
-        lines = Path(path).read_bytes().split(b"\n")
-    except (OSError, ValueError) as error:
-        raise EdgetuneError(f"cannot read results from {path}: {getattr(error, 'strerror', None) or error}") from None
-    results, problems = [], []
-    decoder = msgspec.json.Decoder(Result)
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            result = decoder.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            problems.append(f"{path}:{number}: not a result line: {' '.join(str(error).split())}")
-            continue
-        if result.schema != SCHEMA:
-            problems.append(f"{path}:{number}: a result of schema {result.schema}, and this edgetune reads {SCHEMA}")
-            continue
-        results.append(result)
-    return results, problems

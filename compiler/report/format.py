@@ -21,8 +21,20 @@ def significant(value: float | None, digits: int = 3) -> str | None:
 
 
 def share(value: float | None) -> str | None:
-    """A share of one as a percentage."""
-    return None if value is None else f"{100 * value:.1f} %"
+    """A share of one as a percentage; beyond the whole, tenths of a percent mean nothing."""
+    return None if value is None else f"{100 * value:.{1 if value <= 1 else 0}f} %"
+
+
+def count(number: int, thing: str) -> str:
+    """`1 task`, `2 tasks`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def printable(text: str) -> str:
+    """`text` with what could move a cursor or break a line shown as an escape: names come from strangers' files."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def size(count: int | None) -> str | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from compiler.errors import EdgetuneError
+from compiler.places import must_append
+from compiler.report import format as fmt
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,12 +20,20 @@ class Output:
     """Tables, lines, warnings and JSON of one command. `json` is the file of `--json` (`-` is stdout), or None."""
 
     def __init__(self, json: str | None = None, out: TextIO | None = None, err: TextIO | None = None) -> None:
+        """Raises EdgetuneError where the file of `json` cannot take lines: before the work, not after it."""
+        if json is not None and json != STDOUT:
+            must_append(Path(json), "--json")
         self._err = err or sys.stderr
         # Where a program reads stdout, people's tables go beside it.
         self._out = self._err if json == STDOUT else out or sys.stdout
         self._json = json
         self._console: Console | None = None
         self._progress_console: Console | None = None
+
+    @property
+    def json_to_stdout(self) -> bool:
+        """Whether stdout is for a program's JSON lines."""
+        return self._json == STDOUT
 
     @property
     def terminal(self) -> bool:
@@ -57,10 +65,11 @@ class Output:
 
     def say(self, line: str = "") -> None:
         """A line of the result."""
-        print(line, file=self._out, flush=True)
+        print(fmt.printable(line), file=self._out, flush=True)
 
     def note(self, line: str) -> None:
         """A line on how the work goes, which is no part of the result."""
+        line = fmt.printable(line)
         if self._progress_console is None:
             print(line, file=self._err, flush=True)
         else:
@@ -72,7 +81,7 @@ class Output:
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "", right: str = "") -> None:
         """A table. `right` names the right-aligned columns, separated by commas. None is shown as a dash."""
-        cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+        cells = [["-" if cell is None else fmt.printable(str(cell)) for cell in row] for row in rows]
         aligned = set(right.split(",")) if right else set()
         if self.terminal:
             self._boxed(columns, cells, title, aligned)
@@ -92,21 +101,15 @@ class Output:
         """One JSON object a line for each of `values`, if the user asked for it. Raises EdgetuneError if it fails."""
         if self._json is None:
             return
+        if self._json != STDOUT:
+            from compiler.report.lines import append_lines
+
+            append_lines(Path(self._json), values)
+            return
         import msgspec
 
-        data = b"".join(msgspec.json.encode(value) + b"\n" for value in values)
-        if self._json == STDOUT:
-            sys.stdout.write(data.decode())
-            sys.stdout.flush()
-            return
-        try:
-            with Path(self._json).open("a+b") as file:
-                # A line that an earlier crash tore must not swallow ours.
-                if file.tell() and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
-                    data = b"\n" + data
-                file.write(data)
-        except OSError as error:
-            raise EdgetuneError(f"cannot write {self._json}: {error.strerror or error}") from None
+        sys.stdout.write("".join(msgspec.json.encode(value).decode() + "\n" for value in values))
+        sys.stdout.flush()
 
     def _plain(self, columns: Sequence[str], cells: list[list[str]], title: str, right: set[str]) -> None:
         if title:

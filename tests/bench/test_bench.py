@@ -13,7 +13,6 @@ from compiler.bench.engine import PackageEngine
 from compiler.bench.peak import Peak, measure_peak
 from compiler.bench.profile import profile, report
 from compiler.bench.protocol import Protocol
-from compiler.bench.result import append_results, read_results
 from compiler.bench.run import bench
 from compiler.bench.source import model_of
 from compiler.bench.verify import verify_model
@@ -41,7 +40,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
     return small.package(folder, model=info, verified=True, trials=7)
 
 
-def test_a_package_beside_its_peers(package: Package, tmp_path: Path) -> None:
+def test_a_package_beside_its_peers(package: Package) -> None:
     pytest.importorskip("openvino")
     model = model_of(package.manifest)
     inputs = [random_inputs(model.inputs, seed) for seed in range(2)]
@@ -73,8 +72,6 @@ def test_a_package_beside_its_peers(package: Package, tmp_path: Path) -> None:
         assert result.accuracy.inputs == 2
         assert any("only 20 runs" in warning for warning in result.warnings)
     assert all((other.tasks, other.trials) == (None, None) for other in others)
-    append_results(tmp_path / "r.jsonl", outcome.results)
-    assert read_results(tmp_path / "r.jsonl") == (list(outcome.results), [])
 
 
 def test_without_the_model_the_manifests_verdict_counts(package: Package, tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +23,9 @@ def test_figures() -> None:
     ]
     assert fmt.milliseconds(0.0166) == "16.6"
     assert fmt.share(0.123) == "12.3 %"
+    assert fmt.share(1.0) == "100.0 %"
+    assert fmt.share(16.881) == "1688 %"
+    assert [fmt.count(number, "task") for number in (0, 1, 2)] == ["0 tasks", "1 task", "2 tasks"]
     assert [fmt.size(count) for count in (0, 1023, 32768, 1 << 20, 3 << 39)] == [
         "0 B",
         "1023 B",
@@ -52,12 +53,3 @@ def test_a_table_that_nobody_watches_is_plain_and_never_cut() -> None:
     assert lines[1] == "x" * 300 + "  1"
     assert lines[2].startswith("[red]y[/red]")
     assert lines[2].endswith("-")
-
-
-def test_json_lines_are_appended_after_a_torn_one(tmp_path: Path) -> None:
-    path = tmp_path / "lines.jsonl"
-    path.write_text('{"torn": ')
-    Output(str(path), out=io.StringIO()).json([{"a": 1}, {"a": 2}])
-    Output(str(path), out=io.StringIO()).json([{"a": 3}])
-    lines = path.read_text().splitlines()
-    assert [json.loads(line)["a"] for line in lines[1:]] == [1, 2, 3]
