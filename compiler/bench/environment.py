@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from targets.cpuinfo import SYS_CPU, cpu_quota, usable_cpus
@@ -19,13 +17,13 @@ ENOUGH_RUNS = 100
 """With fewer runs the 99th percentile is a guess from the slowest one."""
 
 
-def environment_warnings(threads: int, sample_seconds: float = 0.5) -> list[str]:
-    """What is wrong with this machine right now, one sentence each.
+MIN_SAMPLE_SECONDS = 0.5
+"""Linux counts CPU time in hundredths of a second: over less than this, others' share is noise."""
 
-    Takes `sample_seconds`; call it before measuring, not meanwhile.
-    """
+
+def environment_warnings(threads: int, others: float) -> list[str]:
+    """What is wrong with this machine for a measurement, one sentence each; `others` is what an `OtherLoad` says."""
     warnings = []
-    others = other_load(sample_seconds)
     if others > MAX_OTHER_CPUS:
         warnings.append(f"other processes use {others:.2f} CPUs' worth of time")
     governors = scaling_governors()
@@ -44,29 +42,41 @@ def series_warnings(runs: int, cv: float) -> list[str]:
     """What is wrong with a series of `runs` durations with the coefficient of variation `cv`."""
     warnings = []
     if cv > MAX_CV:
-        warnings.append(f"latency varies by {cv:.1%} (coefficient of variation), more than {MAX_CV:.0%}")
+        # Tenths of a percent mean nothing where the latency varies by more than itself.
+        varies = f"{cv:.1%}" if cv < 1 else f"{cv:.0%}"
+        warnings.append(f"latency varies by {varies} (coefficient of variation), more than {MAX_CV:.0%}")
     if runs < ENOUGH_RUNS:
         warnings.append(f"the 99th percentile rests on only {runs} runs")
     return warnings
 
 
-def other_load(sample_seconds: float) -> float:
-    """How many CPUs' worth of time others (processes, a hypervisor's guests) take where this process may run."""
-    import psutil
+class OtherLoad:
+    """How many CPUs' worth of time others (processes, a hypervisor's guests) take where this process may run.
 
-    cpus = usable_cpus()
+    Counts from its making on: make it when the measurement begins, and ask it when that has ended.
+    """
 
-    def busy() -> float:
+    def __init__(self) -> None:
+        self._cpus = usable_cpus()
+        self._before = self._used_by_others()
+        self._started = time.perf_counter()
+
+    def cpus(self) -> float:
+        """The mean since the making; waits where that was too short a time ago to tell."""
+        time.sleep(max(0.0, MIN_SAMPLE_SECONDS - (time.perf_counter() - self._started)))
+        elapsed = time.perf_counter() - self._started
+        return max(0.0, (self._used_by_others() - self._before) / elapsed)
+
+    def _used_by_others(self) -> float:
+        """Seconds that the CPUs were busy, less those that this process computed."""
+        import psutil
+
         times = psutil.cpu_times(percpu=True)
-        chosen = [times[cpu] for cpu in cpus if cpu < len(times)]
+        chosen = [times[cpu] for cpu in self._cpus if cpu < len(times)]
         # guest time is contained in user time already
         fields = ("user", "nice", "system", "irq", "softirq", "steal")
-        return float(sum(getattr(cpu, field, 0.0) for cpu in chosen for field in fields))
-
-    before, own, started = busy(), time.process_time(), time.perf_counter()
-    time.sleep(sample_seconds)
-    elapsed = time.perf_counter() - started
-    return max(0.0, (busy() - before - (time.process_time() - own)) / elapsed)
+        busy = sum(getattr(cpu, field, 0.0) for cpu in chosen for field in fields)
+        return float(busy) - time.process_time()
 
 
 def scaling_governors(root: Path = SYS_CPU) -> list[str]:
@@ -78,15 +88,3 @@ def scaling_governors(root: Path = SYS_CPU) -> list[str]:
         except OSError:
             continue  # no cpufreq here: virtual machines, most containers
     return sorted(found - {"performance", ""})
-
-
-def machine_facts() -> dict[str, str]:
-    """What a reader of a result wants to know of the machine, besides the CPU."""
-    load: Sequence[float] = os.getloadavg() if hasattr(os, "getloadavg") else ()
-    quota = cpu_quota()
-    return {
-        "cpus": str(len(usable_cpus())),
-        "load average": ", ".join(f"{value:.2f}" for value in load) or "unknown",
-        "governor": ", ".join(scaling_governors()) or "performance or not visible",
-        "CPU quota": "none" if quota is None else f"{quota:g}",
-    }

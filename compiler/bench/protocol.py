@@ -37,9 +37,12 @@ class Protocol:
     limit_seconds: float = 120.0
 
     def __post_init__(self) -> None:
-        if self.runs < 1 or self.rounds < 1 or self.seconds < 0 or self.warmup_runs < 0 or self.warmup_seconds < 0:
+        times = (self.seconds, self.warmup_seconds)
+        if self.runs < 1 or self.rounds < 1 or self.warmup_runs < 0 or any(time < 0 for time in times):
             raise UsageError("a measurement needs at least one run and one round, and no negative time")
-        if self.limit_seconds <= 0:
+        if not all(map(math.isfinite, times)):
+            raise UsageError("the seconds of a measurement must be a number, and not infinite")
+        if not self.limit_seconds > 0:
             raise UsageError("the time limit of a measurement must be above zero")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compiler.bench.engine import Engine, PackageEngine
-from compiler.bench.environment import environment_warnings, series_warnings
+from compiler.bench.environment import OtherLoad, environment_warnings, series_warnings
 from compiler.bench.peers import open_peer
 from compiler.bench.protocol import Measurement, Protocol, measure
 from compiler.bench.result import Result
@@ -52,7 +52,6 @@ def bench(
         raise UsageError("a measurement needs at least one set of inputs")
     if peers and model is None:
         raise EdgetuneError("peers need the model that the package was compiled from, and it is not at hand")
-    warnings = environment_warnings(threads)
     own = PackageEngine(executable)
     engines: list[tuple[Engine, Accuracy | None]] = [(own, executable.manifest.accuracy)]
     missing: list[tuple[str, str]] = []
@@ -68,7 +67,9 @@ def bench(
             except EdgetuneError as error:
                 missing.append((name, str(error)))
         del reference  # its threads must not get in the way of those that are measured
+    load = OtherLoad()
     measurements = measure([engine for engine, _ in engines], inputs[0], protocol, progress)
+    warnings = environment_warnings(threads, load.cpus())
     results = [
         _result(executable, engine, measurement, accuracy, warnings, threads)
         for (engine, accuracy), measurement in zip(engines, measurements, strict=True)

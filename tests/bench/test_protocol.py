@@ -19,7 +19,7 @@ from compiler.tensors import TensorSpec
 class Sleeper:
     """An engine that takes `seconds` a run and writes down its turns."""
 
-    version, precision, notes, settings = "1", "fp32", (), {}
+    version, precision, notes = "1", "fp32", ()
 
     def __init__(self, name: str, seconds: float, log: list[str], dtype: str = "float32") -> None:
         self.name, self.seconds, self.log = name, seconds, log

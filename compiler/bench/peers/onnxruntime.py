@@ -35,13 +35,6 @@ class OnnxRuntime:
         self.notes = (
             () if precision == "fp32" else (f"onnxruntime runs the fp32 model: its CPU kernels have no {precision}",)
         )
-        self.settings = {
-            "graph optimisation": "all",
-            "execution mode": "sequential",
-            "intra-op threads": str(threads),
-            "spinning": "on",
-            "inputs and outputs": "bound, no copies",
-        }
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL

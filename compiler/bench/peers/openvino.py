@@ -56,7 +56,6 @@ class OpenVino:
             if self.precision == precision
             else (f"openvino computes in {self.precision} on this CPU, not in {precision}",)
         )
-        self.settings = {name: str(value) for name, value in settings.items()}
         self._request = self._model.create_infer_request()
         self._outputs = model.outputs
 
