@@ -47,6 +47,8 @@ __all__ = [
 LIBRARY = "library.so"
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
+BEGINS = SUMS.encode() + b"\0"
+"""The first bytes of every package."""
 _MAX_MANIFEST_BYTES = 32 << 20
 _MAX_SUMS_BYTES = 64 << 10
 

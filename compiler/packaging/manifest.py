@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
 from compiler.errors import EdgetuneError
+from compiler.records.canonical import check_json
 from compiler.tensors import TensorSpec
 
 SCHEMA = 1
 """Raised when a reader of the old schema would misread a new manifest; new optional fields do not raise it."""
 
-DTYPES = frozenset(
-    ["float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool"]
-)
+DTYPES = {
+    "float64": 8,
+    "float32": 4,
+    "float16": 2,
+    "int64": 8,
+    "int32": 4,
+    "int16": 2,
+    "int8": 1,
+    "uint64": 8,
+    "uint32": 4,
+    "uint16": 2,
+    "uint8": 1,
+    "bool": 1,
+}
+"""The dtypes of inputs and outputs, and the bytes that an element takes."""
+
+MAX_DIMENSIONS = 32
+MAX_TENSOR_BYTES = 2**36
 
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Name = Annotated[str, Meta(min_length=1, max_length=4096)]
@@ -119,12 +136,20 @@ def decode(data: bytes) -> Manifest:
                 f"the manifest has schema {schema} and this edgetune reads {SCHEMA}: "
                 "compile the model again, or update edgetune"
             )
+        content = msgspec.json.decode(data)
         manifest = msgspec.json.decode(data, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise EdgetuneError(f"the manifest is not valid: {' '.join(str(error).split())}") from None
+    # Names and versions end up in tables and error lines on somebody's terminal.
+    check_json(content, "the manifest")
     _check_tensors("input", manifest.inputs)
     _check_tensors("output", manifest.outputs)
     return manifest
+
+
+def tensor_bytes(tensor: TensorSpec) -> int:
+    """The memory that a tensor takes."""
+    return math.prod(tensor.shape) * DTYPES.get(tensor.dtype, 8)
 
 
 def _check_tensors(what: str, tensors: list[TensorSpec]) -> None:
@@ -136,7 +161,10 @@ def _check_tensors(what: str, tensors: list[TensorSpec]) -> None:
             raise EdgetuneError(
                 f"the manifest is not valid: {what} {tensor.name!r} has the unknown dtype {tensor.dtype!r}"
             )
-        if any(not 0 <= size < 2**40 for size in tensor.shape):
-            raise EdgetuneError(f"the manifest is not valid: {what} {tensor.name!r} has the shape {tensor.shape}")
+        possible = len(tensor.shape) <= MAX_DIMENSIONS and all(0 <= size < 2**40 for size in tensor.shape)
+        if not possible or tensor_bytes(tensor) > MAX_TENSOR_BYTES:
+            raise EdgetuneError(
+                f"the manifest is not valid: {what} {tensor.name!r} has the shape {str(tensor.shape)[:200]}"
+            )
     if what == "output" and not tensors:
         raise EdgetuneError("the manifest is not valid: it lists no output")
