@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import targets
 from compiler.commands.hardware import find_target
-from compiler.commands.store import open_store
-from compiler.errors import UsageError
+from compiler.commands.source import must_be_file
+from compiler.commands.store import existing_store, open_store
+from compiler.errors import EdgetuneError, UsageError
+from compiler.places import must_hold_files
 from compiler.records.record import Record
 from compiler.records.store import Store, TaskSummary
 from compiler.report import format as fmt
-from compiler.report.output import Output
+from compiler.report.output import STDOUT, Output
 from compiler.report.steps import steps
 
 _SHOWN = 12
+_WARNINGS = 20
 
 
 def list_logs(output: Output, logs: str | None, fingerprint: str | None) -> None:
     """What is known of every kernel, by fingerprint."""
-    with open_store(logs) as store:
+    with existing_store(logs) as store:
+        _must_know(store, fingerprint)
         tasks = store.summary(fingerprint)
         where = store.path
     if not tasks:
-        output.say(f"no records{f' for {fingerprint}' if fingerprint else ''} in {where}")
+        output.say(f"no records in {where}")
     for found in sorted({task.fingerprint for task in tasks}):
         chosen = [task for task in tasks if task.fingerprint == found]
         output.table(
             ("task", "workload", "best ms", "trials", "failed", "last"),
             (_task_row(task) for task in chosen),
-            title=f"{found}: {len(chosen)} tasks, {sum(task.trials for task in chosen)} trials",
+            title=f"{found}: {fmt.count(len(chosen), 'task')}, {fmt.count(sum(t.trials for t in chosen), 'trial')}",
             right="best ms,trials,failed",
         )
     output.json(tasks)
@@ -35,7 +42,9 @@ def list_logs(output: Output, logs: str | None, fingerprint: str | None) -> None
 
 def show_log(output: Output, logs: str | None, which: str) -> None:
     """One workload (its name, or its hash or the beginning of it) with its best records, or one record by its id."""
-    with open_store(logs) as store:
+    if not which.strip():
+        raise UsageError("name a workload or a record: `edgetune logs list` lists all")
+    with existing_store(logs) as store:
         tasks = [task for task in store.summary() if which == task.name or task.workload.startswith(which)]
         if not tasks:
             record = _record_by_id(store, which)
@@ -68,7 +77,10 @@ def show_log(output: Output, logs: str | None, which: str) -> None:
 
 
 def import_logs(output: Output, logs: str | None, source: str, target: str | None, fingerprint: str | None) -> None:
-    """Take in JSON lines or MetaSchedule's two files; bad lines are listed and skipped."""
+    """Take in JSON lines or MetaSchedule's two files; bad lines are listed and skipped.
+
+    Raises EdgetuneError when not one record is good.
+    """
     from compiler.records.exchange.import_ import import_logs as import_into
 
     options, device = None, None
@@ -77,35 +89,53 @@ def import_logs(output: Output, logs: str | None, source: str, target: str | Non
         mark = targets.fingerprint(chosen)
         options, device = chosen.config(), mark.device
         fingerprint = fingerprint or mark.id
+    must_be_file(source, "FILE|DIR")
     with steps(output) as step, open_store(logs) as store:
         step(f"Importing {source}")
         report = import_into(store, source, fingerprint=fingerprint, device=device, target=options)
-    for skipped in report.skipped[:20]:
+    for skipped in report.skipped[:_WARNINGS]:
         output.warn(f"{skipped.file}:{skipped.line}: skipped: {skipped.reason}")
-    if report.skipped_count > 20:
-        output.warn(f"{report.skipped_count - 20} more lines were skipped")
+    if report.skipped_count > _WARNINGS:
+        output.warn(f"{fmt.count(report.skipped_count - _WARNINGS, 'more line')} skipped")
     for note in report.notes:
         output.warn(note)
     output.say(
         f"{report.added} records added, {report.known} were there already, {report.skipped_count} lines skipped "
-        f"({report.files} {'file' if report.files == 1 else 'files'})"
+        f"({fmt.count(report.files, 'file')})"
     )
     output.json([report])
+    if not report.added + report.known:
+        raise EdgetuneError(f"{source} holds no record that can be used")
 
 
 def export_logs(output: Output, logs: str | None, destination: str, fingerprint: str | None, top: int | None) -> None:
-    """Write sorted JSON lines: one file where the name ends in .jsonl, else a folder of one file per kernel."""
-    from compiler.records.exchange.export import export_file, export_folder
+    """Write sorted JSON lines: one file where the name ends in .jsonl, stdout for -, else a folder of one per kernel.
 
-    to_file = destination.endswith(".jsonl")
-    with steps(output) as step, open_store(logs) as store:
-        if fingerprint is not None and fingerprint not in store.fingerprints():
-            raise UsageError(f"{store.path} has no records of {fingerprint}; `edgetune logs list` lists what it has")
-        write = export_file if to_file else export_folder
-        step(f"Exporting to {destination}")
-        report = write(store, destination, fingerprint=fingerprint, top=top)
-    files = f"{len(report.files)} {'file' if len(report.files) == 1 else 'files'}"
-    output.say(f"{report.records} records of {report.workloads} workloads written to {destination} ({files})")
+    Raises EdgetuneError where there is nothing to write or no place for it.
+    """
+    from compiler.records.exchange.export import export_file, export_folder, export_stream
+
+    if destination == STDOUT and output.json_to_stdout:
+        raise UsageError("logs export - and --json - both write to stdout: give one of them a file")
+    path = Path(destination)
+    with existing_store(logs) as store, steps(output) as step:
+        _must_know(store, fingerprint)
+        tasks = store.summary(fingerprint)
+        if not tasks:
+            raise EdgetuneError(f"there is nothing to export: {store.path} holds no records")
+        if top is not None and all(task.best_seconds is None for task in tasks):
+            raise EdgetuneError("there is nothing to export: every trial failed, so that there are no best records")
+        if destination == STDOUT:
+            report = export_stream(store, sys.stdout.buffer, fingerprint=fingerprint, top=top)
+            sys.stdout.buffer.flush()
+        else:
+            _check_place(path)
+            step(f"Exporting to {destination}")
+            write = export_file if path.suffix == ".jsonl" else export_folder
+            report = write(store, path, fingerprint=fingerprint, top=top)
+    if destination != STDOUT:
+        records, workloads = fmt.count(report.records, "record"), fmt.count(report.workloads, "workload")
+        output.say(f"{records} of {workloads} written to {destination} ({fmt.count(len(report.files), 'file')})")
     output.json([{"records": report.records, "workloads": report.workloads, "files": [str(f) for f in report.files]}])
 
 
@@ -113,7 +143,8 @@ def prune_logs(output: Output, logs: str | None, keep: int, fingerprint: str | N
     """Keep the best `keep` records of each workload and fingerprint."""
     from compiler.records.prune import prune
 
-    with open_store(logs) as store:
+    with existing_store(logs) as store:
+        _must_know(store, fingerprint)
         report = prune(store, keep=keep, fingerprint=fingerprint)
     output.say(
         f"{report.kept} records kept, {report.removed} removed; "
@@ -121,6 +152,21 @@ def prune_logs(output: Output, logs: str | None, keep: int, fingerprint: str | N
         + ("" if report.shrunk else " (the file shrinks once no other process uses it)")
     )
     output.json([report])
+
+
+def _must_know(store: Store, fingerprint: str | None) -> None:
+    """Raises UsageError for a fingerprint that the store has no records of."""
+    if fingerprint is not None and fingerprint not in store.fingerprints():
+        raise UsageError(f"{store.path} has no records of {fingerprint}; `edgetune logs list` lists what it has")
+
+
+def _check_place(path: Path) -> None:
+    """Raises EdgetuneError where nothing can be exported to: a folder is made, but not the one that it lies in."""
+    if path.suffix == ".jsonl" and path.is_dir():
+        raise EdgetuneError(f"cannot write {path}: it is a folder")
+    if path.suffix != ".jsonl" and path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file: name a folder, or a file whose name ends in .jsonl")
+    must_hold_files(path if path.is_dir() else path.absolute().parent, path)
 
 
 def _task_row(task: TaskSummary) -> tuple[object, ...]:

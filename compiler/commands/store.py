@@ -16,7 +16,15 @@ def open_store(logs: str | None) -> Store:
     """The store in the folder `logs`, or the user's. Raises UsageError where `logs` is a file."""
     if logs is not None and Path(logs).exists() and not Path(logs).is_dir():
         raise UsageError(f"--logs {logs}: this is a file; give a folder")
-    return store.open_store(logs)
+    return store.open_store(_folder(logs))
+
+
+def existing_store(logs: str | None) -> Store:
+    """The store as `open_store` opens it. Raises UsageError where there is none: to look for records makes no store."""
+    folder = _folder(logs)
+    if not folder.is_file() and not (folder / store.FILE_NAME).exists():
+        raise UsageError(f"there are no records in {folder}: `edgetune tune` and `edgetune logs import` make some")
+    return open_store(logs)
 
 
 @contextmanager
@@ -27,3 +35,9 @@ def opened_store(logs: str | None, target: targets.Target) -> Iterator[Store]:
     with open_store(logs) as opened:
         import_shipped(opened, targets.fingerprint(target).id)
         yield opened
+
+
+def _folder(logs: str | None) -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("edgetune", appauthor=False) if logs is None else logs)

@@ -34,15 +34,24 @@ def export_file(
     and fingerprint. Raises EdgetuneError when the file cannot be written; what was there before then stays.
     """
     path = Path(path)
-    report = ExportReport(files=[path])
     with replacing(path) as file:
-        last = None
-        for workload, _fingerprint, records in _groups(store, fingerprint, top):
-            if workload != last:
-                file.write(_workload(store, workload))
-                report.workloads += 1
-                last = workload
-            report.records += _write(file, records)
+        report = export_stream(store, file, fingerprint=fingerprint, top=top)
+    report.files.append(path)
+    return report
+
+
+def export_stream(
+    store: Store, file: BinaryIO, *, fingerprint: str | None = None, top: int | None = None
+) -> ExportReport:
+    """Writes the lines of `export_file` to an open file."""
+    report = ExportReport()
+    last = None
+    for workload, _fingerprint, records in _groups(store, fingerprint, top):
+        if workload != last:
+            file.write(_workload(store, workload))
+            report.workloads += 1
+            last = workload
+        report.records += _write(file, records)
     return report
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +17,9 @@ def numbered_lines(path: Path, limit: int = MAX_LINE_BYTES) -> Iterator[tuple[in
     Memory stays bounded by `limit`. Raises EdgetuneError when the file cannot be read.
     """
     try:
+        # A pipe or a device could block for ever or never end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise EdgetuneError(f"cannot read {path}: it is not a regular file")
         with path.open("rb") as file:
             number = 0
             while line := file.readline(limit + 1):
@@ -25,8 +29,8 @@ def numbered_lines(path: Path, limit: int = MAX_LINE_BYTES) -> Iterator[tuple[in
                     yield number, None, _skip_rest(file)
                 else:
                     yield number, line.rstrip(b"\r\n"), whole
-    except OSError as error:
-        raise EdgetuneError(f"cannot read {path}: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
+        raise EdgetuneError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def reason_of(error: EdgetuneError, whole: bool) -> str:
