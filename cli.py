@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from compiler.commands.exits import run_command
 from compiler.errors import UsageError
@@ -54,6 +55,13 @@ dump = click.option(
 unverified = click.option(
     "--allow-unverified", is_flag=True, help="Keep a package that fails its verification; it says so for ever."
 )
+io_precision = click.option(
+    "--io-precision",
+    type=click.Choice(["fp32", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="Precision of inputs and outputs.",
+)
 common = _options(json_file, debug)
 
 
@@ -96,13 +104,7 @@ def tune(models: Sequence[str], json: str | None, **options: Any) -> None:
 @target
 @click.option("--batch", type=click.IntRange(1), help="Batch size [default: the model's, or 1].")
 @click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True, help="Precision.")
-@click.option(
-    "--io-precision",
-    type=click.Choice(["fp32", "fp16"]),
-    default="fp32",
-    show_default=True,
-    help="Precision of inputs and outputs.",
-)
+@io_precision
 @shape
 @click.option(
     "-o", "--output", "path", metavar="FILE", help="The package [default: MODEL-TARGET-bBATCH-PRECISION.tar]."
@@ -142,6 +144,7 @@ def run(package: str, json: str | None, **options: Any) -> None:
 @target
 @batches
 @precisions
+@io_precision
 @shape
 @click.option(
     "--runs", type=click.IntRange(1), default=100, show_default=True, help="At least so many runs for each engine."
@@ -155,13 +158,15 @@ def run(package: str, json: str | None, **options: Any) -> None:
 @threads
 @unverified
 @common
-def bench(sources: Sequence[str], json: str | None, **options: Any) -> None:
+@click.pass_context
+def bench(context: click.Context, sources: Sequence[str], json: str | None, **options: Any) -> None:
     """Measure packages, or models compiled from the records at hand, alone or beside other engines."""
     from compiler.commands.bench import BenchOptions
     from compiler.commands.bench import bench as work
     from compiler.report.output import Output
 
-    work(sources, Output(json), BenchOptions(**options))
+    given = frozenset(name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE)
+    work(sources, Output(json), BenchOptions(**options, given=given))
 
 
 @edgetune.command()
@@ -258,13 +263,13 @@ def logs_import(source: str, target: str | None, fingerprint: str | None, logs: 
 
 
 @logs_.command("export")
-@click.argument("destination", metavar="FILE.jsonl|DIR")
+@click.argument("destination", metavar="FILE.jsonl|DIR|-")
 @fingerprint
 @click.option("--top", type=click.IntRange(1), help="Only the best so many records of each kernel.")
 @logs
 @common
 def logs_export(destination: str, fingerprint: str | None, top: int | None, logs: str | None, json: str | None) -> None:
-    """Write sorted, self-contained JSON lines: one file, or a folder with a file per kernel."""
+    """Write sorted, self-contained JSON lines: one file, a folder with a file per kernel, or stdout (-)."""
     from compiler.commands.logs import export_logs
     from compiler.report.output import Output
 

@@ -95,6 +95,8 @@ def test_wrong_use_exits_with_2(tmp_path: Path) -> None:
         ["targets", "toaster"],
         ["targets", "x86-avx2", "--detect"],
         ["logs", "show", "nothing", "--logs", tmp_path],
+        ["run", tmp_path / "missing.tar"],
+        ["logs", "import", tmp_path / "missing.jsonl", "--logs", tmp_path / "store"],
     ):
         one_line(edgetune(*arguments, check=2).stderr)
     assert not list(tmp_path.glob("*.tar"))
@@ -106,13 +108,11 @@ def test_failures_exit_with_1(tmp_path: Path) -> None:
     truncated = tmp_path / "truncated.onnx"
     truncated.write_bytes(b"\x08\x07\x12\x05")
     for arguments in (
-        ["run", tmp_path / "missing.tar"],
         ["run", damaged],
         ["verify", damaged],
         ["inspect", damaged],
         ["inspect", truncated],
         ["compile", truncated, "-o", tmp_path / "x.tar"],
-        ["logs", "import", tmp_path / "missing.jsonl", "--logs", tmp_path / "store"],
         ["compile", "squeezenet", "-o", tmp_path / "no" / "such" / "folder.tar"],
     ):
         one_line(edgetune(*arguments, check=1).stderr)
@@ -121,6 +121,7 @@ def test_failures_exit_with_1(tmp_path: Path) -> None:
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     for arguments in (["--debug", "run", tmp_path / "x.tar"], ["run", tmp_path / "x.tar", "--debug"]):
+        # Python's own exit code: the exception comes out as it is.
         done = edgetune(*arguments, check=1)
         assert "Traceback" in done.stderr
 
@@ -219,8 +220,14 @@ def test_run_writes_outputs_and_says_that_nothing_is_verified(package: Path, tmp
     from tests.runtime import small
 
     np.savez(tmp_path / "x.npz", **small.inputs())
-    done = edgetune("run", package, "--inputs", tmp_path / "x.npz", "--outputs", tmp_path / "y.npz")
+    arguments = ("run", package, "--inputs", tmp_path / "x.npz", "--outputs", tmp_path / "y.npz", "--json", "-")
+    done = edgetune(*arguments)
     assert "never verified" in done.stderr
+    said = json.loads(done.stdout)
+    assert said["package"] == str(package)
+    assert (said["engine"], said["engine_version"], said["target"]) == ("edgetune", "0.0", "x86-avx2")
+    assert 0 < said["seconds"] < 10
+    assert said["outputs"] == [{"name": "y", "shape": [2, 5], "dtype": "float32"}]
     with np.load(tmp_path / "y.npz") as arrays:
         assert arrays["y"].shape == (2, 5)
         np.testing.assert_allclose(arrays["y"].sum(axis=1), 1.0, rtol=1e-5)
@@ -270,9 +277,11 @@ def test_bench_a_package_beside_onnxruntime(package: Path, tmp_path: Path) -> No
 
 
 def test_bench_goes_on_after_a_source_that_fails(package: Path, tmp_path: Path) -> None:
-    done = edgetune("bench", tmp_path / "missing.tar", package, "--runs", "3", "--seconds", "0", check=1)
+    damaged = tmp_path / "damaged.tar"
+    damaged.write_bytes(b"\0" * 2048)
+    done = edgetune("bench", damaged, package, "--runs", "3", "--seconds", "0", check=1)
     assert "small" in done.stdout
-    assert "missing.tar" in one_line(done.stderr)
+    assert "damaged.tar" in one_line(done.stderr)
 
 
 # ---- models
@@ -364,7 +373,7 @@ def test_what_fails_its_verification_is_not_written_unless_allowed(
 def test_bench_a_model_in_both_precisions(small_onnx: Path, tmp_path: Path) -> None:
     out = tmp_path / "results.jsonl"
     arguments = ("bench", small_onnx, "--precision", "fp32,fp16", "--batch", "1,3", "--runs", "5", "--seconds", "0")
-    edgetune(*arguments, "--json", out, "--logs", tmp_path / "logs")
+    edgetune(*arguments, "--io-precision", "fp16", "--json", out, "--logs", tmp_path / "logs")
     results = [json.loads(line) for line in out.read_text().splitlines()]
     assert [(result["batch"], result["precision"]) for result in results] == [
         (1, "fp32"),
@@ -433,8 +442,8 @@ def test_ctrl_c_keeps_what_was_learned_and_the_same_command_goes_on(small_onnx: 
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     assert process.returncode == 130, err
-    assert one_line(err) == "error: interrupted"
-    assert "the same command goes on" in err
+    assert "the same command goes on" in one_line(err)
+    assert err.count("interrupted") == 1
     assert "trials" in out
     with open_store(logs) as store:
         before = sum(1 for _ in store.records())
@@ -459,7 +468,7 @@ def test_logs_go_out_and_come_back(tmp_path: Path) -> None:
         store.add_many(samples.record(trace=samples.trace(tile), seconds=(tile * 1e-3,)) for tile in (2, 4, 8))
     a, b = tmp_path / "a", tmp_path / "b"
     assert workload.name in edgetune("logs", "list", "--logs", a).stdout
-    assert "3 records of 1 workloads" in edgetune("logs", "export", tmp_path / "out.jsonl", "--logs", a).stdout
+    assert "3 records of 1 workload " in edgetune("logs", "export", tmp_path / "out.jsonl", "--logs", a).stdout
     assert (
         "3 records added, 0 were there already"
         in edgetune("logs", "import", tmp_path / "out.jsonl", "--logs", b).stdout

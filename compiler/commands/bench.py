@@ -13,26 +13,37 @@ from compiler.bench.protocol import Protocol
 from compiler.bench.run import BenchReport
 from compiler.commands import parse
 from compiler.commands.build_package import BuildRequest, build_package
-from compiler.commands.hardware import find_target, must_run, session_threads
-from compiler.commands.inspect import is_package
+from compiler.commands.hardware import find_target, must_fit, must_have_cpus, must_run, session_threads
+from compiler.commands.source import is_package, must_exist, opened_package
 from compiler.commands.store import opened_store
-from compiler.errors import EdgetuneError
+from compiler.errors import EdgetuneError, UsageError
 from compiler.frontend.model import Model
-from compiler.package import Package, open_package
+from compiler.package import Package
 from compiler.report.bench import show_bench, show_profile
 from compiler.report.output import Output
 from compiler.report.steps import Steps, steps
 
 INPUTS = 2
 
+# What is decided when a model is compiled, by the name of its option.
+_FIXED = {
+    "target": "--target",
+    "batches": "--batch",
+    "precisions": "--precision",
+    "io_precision": "--io-precision",
+    "shapes": "--shape",
+    "logs": "--logs",
+}
+
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """The options of `edgetune bench`, as the command line gives them."""
+    """The options of `edgetune bench`, as the command line gives them; `given` are the names of those it does give."""
 
     target: str
     batches: str | None
     precisions: str
+    io_precision: str
     shapes: Sequence[str]
     vs: str | None
     runs: int
@@ -42,12 +53,13 @@ class BenchOptions:
     seed: int
     threads: int | None
     allow_unverified: bool
+    given: frozenset[str]
 
 
 def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None:
     """Measure every source, at every batch size and precision; a source that fails is reported and the others go on.
 
-    Raises EdgetuneError at the end when one failed.
+    Raises EdgetuneError at the end when one failed, and UsageError before the first for what cannot be meant.
     """
     from compiler.bench.peers import peer_names
 
@@ -55,6 +67,11 @@ def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None
     protocol = Protocol(runs=options.runs, seconds=options.seconds)
     parse.precisions(options.precisions)
     parse.shapes(options.shapes)
+    must_have_cpus(options.threads)
+    for source in sources:
+        must_exist(source)
+        if is_package(source):
+            _must_be_free(source, options)
     reports: list[BenchReport] = []
     failures: list[EdgetuneError] = []
     profiles = []
@@ -82,6 +99,13 @@ def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None
         raise EdgetuneError(f"{len(failures)} measurements failed, as the warnings say")
 
 
+def _must_be_free(source: str, options: BenchOptions) -> None:
+    """Raises UsageError where an option is given that the package `source` has had its say on."""
+    for name, option in _FIXED.items():
+        if name in options.given:
+            raise UsageError(f"{source} is a package, which has this fixed: leave out {option}, or name the model")
+
+
 Subject = tuple[Package, Model | None]
 
 
@@ -104,7 +128,7 @@ def _subjects(
 def _opened(source: str, step: Steps, with_model: bool) -> Iterator[Subject]:
     from compiler.bench.source import model_of
 
-    package = open_package(source)
+    package = opened_package(source)
     if with_model:
         step(f"Loading the model of {source}")
     yield package, model_of(package.manifest) if with_model else None
@@ -127,6 +151,7 @@ def _compiled(
                 target=target,
                 path=Path(folder) / f"{model.name}.tar",
                 precision=precision,
+                io_precision=options.io_precision,
                 seed=options.seed,
                 allow_unverified=options.allow_unverified,
             ),
@@ -147,6 +172,7 @@ def _measure(
     from compiler.runtime.session import LocalSession
 
     package, model = subject
+    must_fit(package.manifest)
     threads = session_threads(options.threads, package.manifest.threads)
     specs = model.inputs if model is not None else package.manifest.inputs
     inputs = probe_inputs(specs, INPUTS, options.seed)

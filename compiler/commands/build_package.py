@@ -18,7 +18,9 @@ from compiler.commands.hardware import must_compile, thread_count
 from compiler.commands.verify import verify_package
 from compiler.errors import EdgetuneError
 from compiler.frontend.model import Model
-from compiler.package import LIBRARY, KernelWork, Manifest, ModelInfo, Package, TargetInfo, UsedRecord, write
+from compiler.package import BEGINS, LIBRARY, KernelWork, Manifest, ModelInfo, Package, TargetInfo, UsedRecord, write
+from compiler.places import must_replace
+from compiler.records.canonical import check_text
 from compiler.records.store import Store
 from compiler.report.output import Output
 from compiler.report.steps import Steps
@@ -51,7 +53,9 @@ def build_package(request: BuildRequest, store: Store, output: Output, step: Ste
     from compiler.build import compile_model
 
     must_compile(request.target)
-    _check_place(request.path)
+    check_place(request.path, request.model.source)
+    for tensor in (*request.model.inputs, *request.model.outputs):
+        check_text(tensor.name, f"the name of a tensor of {request.model.name}")  # no package may hold it
     with tempfile.TemporaryDirectory(prefix="edgetune-build-") as folder, _draft(request.path) as draft:
         built = compile_model(
             request.model,
@@ -124,14 +128,12 @@ def _manifest(request: BuildRequest, built: Built) -> Manifest:
     )
 
 
-def _check_place(path: Path) -> None:
-    """Raises EdgetuneError where no file can be written, before minutes are spent on what to write."""
-    if path.is_dir():
-        raise EdgetuneError(f"cannot write {path}: it is a folder")
-    if not path.absolute().parent.is_dir():
-        raise EdgetuneError(f"cannot write {path}: there is no folder {path.parent}")
-    if not os.access(path.absolute().parent, os.W_OK):
-        raise EdgetuneError(f"cannot write {path}: the folder {path.absolute().parent} is not writable")
+def check_place(path: Path, source: str) -> None:
+    """Raises EdgetuneError where no package of the model `source` can be written, before minutes are spent on it.
+
+    UsageError where that would overwrite what is no package.
+    """
+    must_replace(path, "-o", kind="package", begins=BEGINS, sources=(source,))
 
 
 @contextmanager

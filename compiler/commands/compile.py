@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+import targets
 from compiler.commands import parse
-from compiler.commands.build_package import BuildRequest, build_package
-from compiler.commands.hardware import find_target, must_compile
+from compiler.commands.build_package import BuildRequest, build_package, check_place
+from compiler.commands.hardware import find_target, must_compile, must_have_cpus, thread_count
 from compiler.commands.inspect import package_facts
+from compiler.commands.source import must_exist
 from compiler.commands.store import opened_store
+from compiler.places import make_folder
 from compiler.report import format as fmt
 from compiler.report.output import Output
 from compiler.report.steps import steps
+from targets.cpuinfo import usable_cpus
 
 _SHOWN = ("model", "target", "batch", "precision", "threads", "tuned", "verified")
 
@@ -38,7 +43,17 @@ def compile_(
 
     chosen = find_target(target, threads)
     must_compile(chosen)
+    if target == "native":
+        must_have_cpus(threads)
+    elif targets.why_not_run(chosen) is None and not _has_cpus(chosen):
+        # A machine of the same kind with more cores: this one still tells whether the results are right.
+        output.note(f"the package computes with {thread_count(chosen)} threads; it is verified with fewer here")
     wanted = parse.shapes(shapes)
+    must_exist(source)
+    if path is not None:
+        check_place(Path(path), source)
+    if dump is not None:
+        make_folder(Path(dump), "--dump")
     with steps(output) as step, opened_store(logs, chosen) as store:
         step(f"Loading {source}")
         model = load(source, batch=batch, shapes=wanted or None, seed=seed)
@@ -61,7 +76,34 @@ def compile_(
     facts = package_facts(package.manifest)
     size = fmt.size(package.path.stat().st_size)
     output.facts({**{name: facts[name] for name in _SHOWN}, "size": size}, title=f"wrote {package.path}")
-    if package.manifest.untuned:
-        untuned = len(package.manifest.untuned)
-        output.note(f"{untuned} tasks run with untuned schedules: `edgetune tune {source}` can make them faster")
+    untuned = len(package.manifest.untuned)
+    if untuned and targets.why_not_run(chosen) is None and _has_cpus(chosen):
+        command = _tune_command(source, target, batch, precision, shapes, logs, threads)
+        run = "1 task runs with an untuned schedule" if untuned == 1 else f"{untuned} tasks run with untuned schedules"
+        output.note(f"{run}: `{command}` can make {'it' if untuned == 1 else 'them'} faster")
     output.json([{"path": str(package.path), "manifest": package.manifest}])
+
+
+def _has_cpus(target: targets.Target) -> bool:
+    return thread_count(target) <= len(usable_cpus())
+
+
+def _tune_command(
+    source: str,
+    target: str,
+    batch: int | None,
+    precision: str,
+    shapes: Sequence[str],
+    logs: str | None,
+    threads: int | None,
+) -> str:
+    """The command that tunes what was compiled, for a shell."""
+    words = ["edgetune", "tune", source]
+    words += ["--target", target] if target != "native" else []
+    words += ["--batch", str(batch)] if batch is not None else []
+    words += ["--precision", precision] if precision != "fp32" else []
+    for shape in shapes:
+        words += ["--shape", shape]
+    words += ["--logs", logs] if logs is not None else []
+    words += ["--threads", str(threads)] if threads is not None else []
+    return shlex.join(words)

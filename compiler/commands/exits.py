@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 
 import click
 
 from compiler.errors import EdgetuneError, UsageError
+from compiler.report.format import printable
 
 INTERRUPTED = 130
 
@@ -28,17 +31,25 @@ def run_command(command: click.Command, arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         _fail(error.format_message().replace("\n", " "))
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        _fail("interrupted")
+    except (KeyboardInterrupt, click.Abort) as error:
+        # Click wraps it; who raised it may have said what became of the work.
+        said = str(error.__cause__ or error)
+        _fail(f"interrupted: {said}" if said else "interrupted")
         return INTERRUPTED
     except EdgetuneError as error:
         if debugging:
             raise
         _fail(str(error))
         return error.exit_code
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; closing stderr's twin keeps Python from complaining at exit.
-        sys.stdout = None
+    except (OSError, MemoryError) as error:
+        if debugging:
+            raise
+        _drop_output()
+        if not isinstance(error, OSError):
+            _fail("this machine has not enough memory for this")
+        elif error.errno != errno.EPIPE:  # whoever read our output has seen enough: that is no failure to report
+            reason = error.strerror or " ".join(str(error).split())[:300] or type(error).__name__
+            _fail(f"{error.filename}: {reason}" if error.filename is not None else f"the system refused: {reason}")
         return 1
     except Exception as error:
         if debugging:
@@ -48,5 +59,13 @@ def run_command(command: click.Command, arguments: Sequence[str]) -> int:
         return 1
 
 
+def _drop_output() -> None:
+    """Send what stdout still holds to nowhere if it cannot be written: Python would try again at exit, and complain."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _fail(line: str) -> None:
-    click.echo(f"error: {line}", err=True)
+    click.echo(f"error: {printable(line)}", err=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import targets
-from compiler.errors import UsageError
+from compiler.errors import EdgetuneError, UsageError
+from compiler.packaging.manifest import Manifest, tensor_bytes
+from compiler.report import format as fmt
 from targets import cpuinfo
 
 
@@ -45,6 +47,27 @@ def must_tune(target: targets.Target) -> None:
         f"cannot tune for {target.name} here: {why}. Three ways on: a board that has it, over RPC (which this version "
         f"does not do yet); {compiled}; or another target, such as --target native"
     )
+
+
+def must_have_cpus(threads: int | None) -> None:
+    """Raises UsageError where this machine has fewer CPUs than the `threads` that are asked for."""
+    from compiler.runtime.threads import compute_cpus
+
+    if threads is not None:
+        compute_cpus(threads)
+
+
+def must_fit(manifest: Manifest) -> None:
+    """Raises EdgetuneError where the inputs and outputs of a package do not fit into this machine's memory."""
+    import psutil
+
+    wanted = sum(tensor_bytes(tensor) for tensor in (*manifest.inputs, *manifest.outputs))
+    free = psutil.virtual_memory().available
+    if wanted > free:
+        raise EdgetuneError(
+            f"the package's inputs and outputs take {fmt.size(wanted)}, and this machine has {fmt.size(free)} free: "
+            "compile the model with smaller shapes"
+        )
 
 
 def session_threads(wanted: int | None, packaged: int) -> int:

@@ -4,33 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
-from compiler.package import Manifest, Package, open_package
+from compiler.commands.source import is_package, must_exist, opened_package
+from compiler.errors import UsageError
+from compiler.package import Manifest, Package
 from compiler.report import format as fmt
 from compiler.report.output import Output
 from compiler.report.steps import steps
 from compiler.tensors import TensorSpec
 
 
-def is_package(source: str) -> bool:
-    """Whether `source` names a package rather than a model: by its ending, or where that is silent, by its content."""
-    path = Path(source)
-    if path.suffix == ".tar":
-        return True
-    try:
-        # A tar's first header ends in these; an ONNX file of that size has no reason to.
-        with path.open("rb") as file:
-            return path.suffix != ".onnx" and file.read(263)[257:262] == b"ustar"
-    except OSError:
-        return False
-
-
 def inspect(source: str, output: Output, *, batch: int | None, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Describe the package or the model `source`; a model as it is with `batch` and `shapes`."""
+    must_exist(source)
     if is_package(source):
-        _package(open_package(source), output)
+        if batch is not None or shapes:
+            raise UsageError(f"{source} is a package, whose shapes are fixed: leave out --batch and --shape")
+        _package(opened_package(source), output)
     else:
         _model(source, output, batch, shapes)
 

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from compiler.commands.hardware import session_threads
+from compiler.commands.hardware import must_fit, must_have_cpus, session_threads
+from compiler.commands.source import must_be_file, opened_package
 from compiler.errors import EdgetuneError
-from compiler.package import Manifest, open_package
+from compiler.package import Manifest
+from compiler.places import must_replace
 from compiler.report import format as fmt
 from compiler.report.output import Output
 from compiler.report.steps import steps
 
 _TOP = 5
+_NPZ = b"PK\x03\x04"
 
 
 def run(
@@ -24,10 +27,16 @@ def run(
     from compiler.frontend.inputs import load_inputs, random_inputs
     from compiler.runtime.session import LocalSession
 
+    must_have_cpus(threads)
+    if inputs:
+        must_be_file(inputs, "--inputs")
+    if outputs:
+        must_replace(Path(outputs), "--outputs", kind=".npz file", begins=_NPZ, sources=(package, inputs))
+    opened = opened_package(package)
+    manifest = opened.manifest
+    must_fit(manifest)
     with steps(output) as step:
         step(f"Running {package}")
-        opened = open_package(package)
-        manifest = opened.manifest
         values = load_inputs(inputs, manifest.inputs) if inputs else random_inputs(manifest.inputs, seed)
         with LocalSession(session_threads(threads, manifest.threads)) as session:
             executable = session.load(opened)
@@ -44,7 +53,19 @@ def run(
         save_arrays(outputs, results)
         output.say(f"outputs written to {outputs}")
     output.json(
-        [{"name": name, "shape": list(array.shape), "dtype": array.dtype.name} for name, array in results.items()]
+        [
+            {
+                "package": str(opened.path),
+                "engine": "edgetune",
+                "engine_version": manifest.tool_version,
+                "target": manifest.target.name,
+                "seconds": min(timing.seconds),
+                "outputs": [
+                    {"name": name, "shape": list(array.shape), "dtype": array.dtype.name}
+                    for name, array in results.items()
+                ],
+            }
+        ]
     )
 
 

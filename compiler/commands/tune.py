@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 
 import targets
 from compiler.commands import parse
-from compiler.commands.hardware import find_target, must_tune, thread_count
+from compiler.commands.hardware import find_target, must_have_cpus, must_tune, thread_count
 from compiler.commands.interrupt import deferred
+from compiler.commands.source import is_package, must_exist
 from compiler.commands.store import opened_store
+from compiler.errors import EdgetuneError, UsageError
 from compiler.frontend.model import Model
+from compiler.places import make_folder
 from compiler.report import format as fmt
 from compiler.report.output import Output
-from compiler.report.steps import steps
-from compiler.report.tuning import show_tasks, tune_progress
+from compiler.report.steps import Steps, steps
+from compiler.report.tuning import estimate, show_tasks, tune_progress
 
 if TYPE_CHECKING:
     from compiler.records.store import Store
@@ -61,10 +64,18 @@ class _Job:
 def tune(sources: Sequence[str], output: Output, options: TuneOptions) -> None:
     """Tune every model at every batch size and precision, one after the other, each within the budget.
 
-    Raises KeyboardInterrupt after Ctrl-C, when everything learned is kept and shown.
+    Raises KeyboardInterrupt after Ctrl-C, when everything learned is kept and shown, and EdgetuneError at the end when
+    all that was tried for a model failed.
     """
     target = find_target(options.target, options.threads)
     must_tune(target)
+    must_have_cpus(thread_count(target))
+    for source in sources:
+        must_exist(source)
+        if is_package(source):
+            raise UsageError(f"{source} is a package: tune the model that it was compiled from")
+    if options.dump is not None:
+        make_folder(Path(options.dump), "--dump")
     seconds = parse.duration(options.time_) if options.time_ is not None else None
     chosen = parse.selection(options.tasks) if options.tasks not in (None, LIST) else None
     with steps(output) as step:
@@ -80,20 +91,33 @@ def tune(sources: Sequence[str], output: Output, options: TuneOptions) -> None:
             summaries.append((job, summary))
             _show(job, summary, output)
             if summary.interrupted:
-                output.note("interrupted: what was learned is kept, and the same command goes on from there")
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt("what was learned is kept, and the same command goes on from there")
     if len(summaries) > 1:
         output.table(
             ("model", "tasks", "trials", "failed", "estimated ms", "ended because"),
             (
-                (job.label, len(s.tasks), s.trials, s.failed, fmt.milliseconds(s.latency_seconds), s.ended)
+                (
+                    *(job.label, len(s.tasks), s.trials, s.failed),
+                    fmt.milliseconds(estimate(s.tasks, s.latency_seconds)),
+                    s.ended,
+                )
                 for job, s in summaries
             ),
             right="tasks,trials,failed,estimated ms",
         )
+    for job, summary in summaries:
+        if _failed(summary):
+            why = next((task.last_error for task in summary.tasks if task.last_error is not None), "no reason is known")
+            raise EdgetuneError(f"{job.label}: every trial failed ({summary.failed}), one of them with: {why}")
 
 
-def _jobs(sources: Sequence[str], options: TuneOptions, step: object) -> Iterator[_Job]:
+def _failed(summary: TuneSummary) -> bool:
+    """Whether trials were made, and none of the tasks that were tried has a time."""
+    tried = [task for task in summary.tasks if task.trials > 0]
+    return summary.failed > 0 and all(task.best_seconds is None for task in tried)
+
+
+def _jobs(sources: Sequence[str], options: TuneOptions, step: Steps) -> Iterator[_Job]:
     """Everything to tune, loaded: what is wrong with any of it ends the command before the first trial."""
     from compiler.frontend import load
 
@@ -102,8 +126,7 @@ def _jobs(sources: Sequence[str], options: TuneOptions, step: object) -> Iterato
     shapes = parse.shapes(options.shapes)
     for source in sources:
         for batch in batches:
-            if callable(step):
-                step(f"Loading {source}{f' at batch {batch}' if batch else ''}")
+            step(f"Loading {source}{f' at batch {batch}' if batch else ''}")
             model = load(source, batch=batch, shapes=shapes or None, seed=options.seed)
             for precision in precisions:
                 yield _Job(model, precision)
@@ -147,10 +170,14 @@ def _tune(
 
 
 def _show(job: _Job, summary: TuneSummary, output: Output) -> None:
-    show_tasks(output, f"{job.label}: {len(summary.tasks)} tasks", summary.tasks)
-    estimated = fmt.milliseconds(summary.latency_seconds)
+    # What ended before its first measurement has nothing to show but dashes.
+    if any(task.best_seconds is not None for task in summary.tasks):
+        title = f"{job.label}: {fmt.count(len(summary.tasks), 'task')}"
+        show_tasks(output, title, summary.tasks, summary.latency_seconds)
+    latency = estimate(summary.tasks, summary.latency_seconds)
+    estimated = fmt.milliseconds(latency)
     parts = [
-        f"{summary.trials} trials ({summary.failed} failed) in {fmt.span(summary.seconds)}",
+        f"{fmt.count(summary.trials, 'trial')} ({summary.failed} failed) in {fmt.span(summary.seconds)}",
         f"estimated latency {estimated} ms" if estimated else "",
         f"ended because {summary.ended}",
     ]
@@ -171,7 +198,7 @@ def _show(job: _Job, summary: TuneSummary, output: Output) -> None:
                 "trials": summary.trials,
                 "failed": summary.failed,
                 "seconds": summary.seconds,
-                "latency_seconds": summary.latency_seconds,
+                "latency_seconds": latency,
                 "ended": summary.ended,
                 "interrupted": summary.interrupted,
                 "resumed": summary.resumed,
@@ -187,7 +214,7 @@ def _show(job: _Job, summary: TuneSummary, output: Output) -> None:
                         "untuned_seconds": task.default_seconds,
                         "best_seconds": task.best_seconds,
                         "gflops": task.gflops,
-                        "share": task.share,
+                        "share": None if latency is None else task.share,
                     }
                     for task in summary.tasks
                 ],
@@ -202,7 +229,8 @@ def _list_tasks(jobs: Sequence[_Job], target: targets.Target, output: Output) ->
     for job in jobs:
         tasks = list_tasks(job.model, target, precision=job.precision)
         rows = [(task.index, task.name, task.calls) for task in tasks]
-        output.table(("number", "task", "calls"), rows, title=f"{job.label}: {len(rows)} tasks", right="number,calls")
+        title = f"{job.label}: {fmt.count(len(rows), 'task')}"
+        output.table(("number", "task", "calls"), rows, title=title, right="number,calls")
         output.json(
             {"model": job.model.name, "number": number, "task": name, "calls": calls} for number, name, calls in rows
         )
@@ -210,9 +238,9 @@ def _list_tasks(jobs: Sequence[_Job], target: targets.Target, output: Output) ->
 
 def _settings(target: targets.Target, store: Store, options: TuneOptions, seconds: float | None) -> str:
     """The settings as they were understood, in a line."""
-    budget = [f"{options.trials} trials" if options.trials else "", f"{fmt.span(seconds)}" if seconds else ""]
+    budget = [fmt.count(options.trials, "trial") if options.trials else "", f"{fmt.span(seconds)}" if seconds else ""]
     words = " or ".join(part for part in budget if part) or "until nothing improves"
     return (
-        f"tuning for {target.name} with {thread_count(target)} threads, {words} per model, "
+        f"tuning for {target.name} with {fmt.count(thread_count(target), 'thread')}, {words} per model, "
         f"seed {options.seed}, records in {store.path}"
     )

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from compiler.bench.verify import Verification, verify_model
-from compiler.commands.hardware import session_threads
+from compiler.commands.hardware import must_fit, must_have_cpus, session_threads
+from compiler.commands.source import must_be_file, opened_package
 from compiler.errors import EdgetuneError
 from compiler.frontend.model import Model
-from compiler.package import Package, open_package
+from compiler.package import Package
 from compiler.report import format as fmt
 from compiler.report.output import Output
 from compiler.report.steps import steps
@@ -23,7 +24,11 @@ def verify(package: str, output: Output, *, inputs: str | None, threads: int | N
     from compiler.bench.source import model_of
     from compiler.frontend.inputs import load_inputs
 
-    opened = open_package(package)
+    must_have_cpus(threads)
+    if inputs:
+        must_be_file(inputs, "--inputs")
+    opened = opened_package(package)
+    must_fit(opened.manifest)
     with steps(output) as step:
         step("Loading the model")
         model = model_of(opened.manifest)

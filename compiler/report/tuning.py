@@ -61,8 +61,9 @@ class TuneProgress:
             parts.append(f"{rate:.0f} trials/min")
         if state.failed:
             parts.append(f"{state.failed} failed")
-        if state.latency_seconds is not None:
-            parts.append(f"model about {fmt.milliseconds(state.latency_seconds)} ms")
+        latency = estimate(state.tasks, state.latency_seconds)
+        if latency is not None:
+            parts.append(f"model about {fmt.milliseconds(latency)} ms")
         left = self._left(state)
         if left is not None:
             parts.append(f"{fmt.span(left)} left")
@@ -93,8 +94,9 @@ class TuneProgress:
         for name, justify in zip(COLUMNS, ("left", *["right"] * (len(COLUMNS) - 1)), strict=True):
             table.add_column(name, justify=justify)  # type: ignore[arg-type]
         ranked = sorted(state.tasks, key=lambda task: -(task.share or 0.0))
+        whole = estimate(state.tasks, state.latency_seconds) is not None
         for task in ranked[:_ROWS]:
-            table.add_row(*(Text("-" if cell is None else str(cell)) for cell in task_row(task)))
+            table.add_row(*(Text("-" if cell is None else str(cell)) for cell in task_row(task, whole)))
         if len(ranked) > _ROWS:
             table.add_row(Text(f"{len(ranked) - _ROWS} smaller tasks"), *[Text("")] * (len(COLUMNS) - 1))
         return Group(Text(self._label, style="bold"), table, Text(self._line(state)))
@@ -103,8 +105,13 @@ class TuneProgress:
 COLUMNS = ("task", "calls", "untuned ms", "best ms", "GFLOP/s", "of the model", "trials", "failed")
 
 
-def task_row(task: TaskState) -> tuple[object, ...]:
-    """A task as a row under `COLUMNS`."""
+def estimate(tasks: Sequence[TaskState], latency_seconds: float | None) -> float | None:
+    """The model's estimated latency; None while a layer has no time, and for a model without tasks."""
+    return latency_seconds if tasks else None
+
+
+def task_row(task: TaskState, whole: bool) -> tuple[object, ...]:
+    """A task as a row under `COLUMNS`. Only with the `whole` model measured is there something to have a share of."""
     return (
         task.name,
         task.calls,
@@ -112,21 +119,23 @@ def task_row(task: TaskState) -> tuple[object, ...]:
         fmt.milliseconds(task.best_seconds),
         fmt.significant(task.gflops or None),
         # Another algorithm is faster for its layers.
-        fmt.share(task.share) if task.used else "not used",
+        (fmt.share(task.share) if whole else None) if task.used else "not used",
         task.trials,
         task.failed,
     )
 
 
-def show_tasks(output: Output, title: str, tasks: Sequence[TaskState]) -> None:
+def show_tasks(output: Output, title: str, tasks: Sequence[TaskState], latency_seconds: float | None) -> None:
     """The tasks that matter most, the most expensive first, and a line for the rest."""
+    whole = estimate(tasks, latency_seconds) is not None
     ranked = sorted(tasks, key=lambda task: (-(task.share or 0.0), task.name))
-    rows = [task_row(task) for task in ranked[:_ROWS]]
+    rows = [task_row(task, whole) for task in ranked[:_ROWS]]
     output.table(COLUMNS, rows, title=title, right=",".join(COLUMNS[1:]))
     rest = ranked[_ROWS:]
     if rest:
-        share = fmt.share(sum(task.share or 0.0 for task in rest))
-        output.say(f"and {len(rest)} more tasks, {share} of the model, {sum(task.trials for task in rest)} trials")
+        share = f", {fmt.share(sum(task.share or 0.0 for task in rest))} of the model" if whole else ""
+        trials = fmt.count(sum(task.trials for task in rest), "trial")
+        output.say(f"and {fmt.count(len(rest), 'more task')}{share}, {trials}")
 
 
 @contextmanager
