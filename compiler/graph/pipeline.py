@@ -11,6 +11,7 @@ from tvm import relax
 
 from .algorithms import Algorithm, Convolution
 from .passes.batch_norm import batch_norm
+from .passes.bounded_indices import bounded_indices
 from .passes.channels_last import channels_last
 from .passes.clip import clip
 from .passes.flat_matmul import flat_matmul
@@ -18,6 +19,7 @@ from .passes.fold_views import fold_views
 from .passes.layout_free import layout_free
 from .passes.legalize import Choose, Legalizer
 from .passes.lrn import lrn
+from .passes.opaque_blocks import opaque_blocks
 
 Phase = Callable[[tvm.IRModule, str], None]
 """What is told the IR after each phase, and the phase's name: a `Dump`, or a function that renames them."""
@@ -43,6 +45,7 @@ def lay_out(mod: tvm.IRModule, dump: Phase | None = None) -> tvm.IRModule:
     mod = relax.transform.DecomposeOpsForInference()(mod)
     mod = relax.transform.CanonicalizeBindings()(mod)
     mod = fold_views(mod)
+    mod = bounded_indices(mod)
     mod = clip(mod)
     mod = lrn(mod)
     mod = flat_matmul(mod)
@@ -71,6 +74,7 @@ def lower(
     mod = relax.transform.FuseTIR()(mod)
     mod = relax.transform.RewriteDataflowReshape()(mod)
     mod = relax.transform.DeadCodeElimination(["main"])(mod)
+    mod = opaque_blocks(mod)
     mod = layout_free(mod)
     if dump:
         dump(mod, "fused")
