@@ -1,6 +1,6 @@
 """Compile and verify every built-in model at several batch sizes and precisions; a row each, and how many passed.
 
-    python benchmarks/all_models.py [--batch 1,8] [--precision fp32,fp16] [--models alexnet,...] [--json FILE]
+python benchmarks/all_models.py [--batch 1,8] [--precision fp32,fp16] [--models alexnet,...] [--json FILE]
 """
 
 from __future__ import annotations
@@ -29,19 +29,18 @@ def main() -> int:
     parser.add_argument("--json", help="append a line per package to this file")
     options = parser.parse_args()
     passed = total = 0
-    print(f"{'model':14} {'batch':>5} {'precision':9} {'verdict':8} {'rel L2':>9} {'top-1':>6} {'seconds':>8} {'MB':>6}")
+    print(
+        f"{'model':14} {'batch':>5} {'precision':9} {'verdict':8} {'rel L2':>9} {'top-1':>6} {'seconds':>8} {'MB':>6}"
+    )
     for model in options.models.split(","):
         for batch in options.batch.split(","):
             for precision in options.precision.split(","):
                 with tempfile.TemporaryDirectory() as folder:
                     package = Path(folder) / "package.tar"
                     started = time.monotonic()
-                    done = subprocess.run(
-                        [sys.executable, str(ROOT / "cli.py"), "compile", model, "--batch", batch]
-                        + ["--precision", precision, "--logs", options.logs or folder, "-o", str(package)],
-                        capture_output=True,
-                        text=True,
-                    )
+                    command = [sys.executable, str(ROOT / "cli.py"), "compile", model, "--batch", batch]
+                    command += ["--precision", precision, "--logs", options.logs or folder, "-o", str(package)]
+                    done = subprocess.run(command, capture_output=True, text=True)
                     seconds = time.monotonic() - started
                     total += 1
                     row = {"model": model, "batch": int(batch), "precision": precision, "seconds": round(seconds, 1)}
@@ -66,7 +65,7 @@ def main() -> int:
                             flush=True,
                         )
                     if options.json:
-                        with open(options.json, "a", encoding="utf-8") as out:
+                        with Path(options.json).open("a", encoding="utf-8") as out:
                             out.write(json.dumps(row) + "\n")
     print(f"{passed} of {total} compiled and verified")
     return 0 if passed == total else 1
