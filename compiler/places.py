@@ -48,7 +48,8 @@ def must_hold_files(folder: Path, path: Path) -> None:
     if not folder.is_dir():
         raise EdgetuneError(f"cannot write {path}: there is no folder {folder}")
     # Only making one tells: permissions say nothing of read-only and virtual file systems, and nothing to root.
-    probe = folder / f".edgetune-{secrets.token_hex(6)}"
+    # It is named as what is written on the way to `path`, at its longest: names have a limit.
+    probe = folder / f".{path.name}.{secrets.token_hex(16)}"
     try:
         os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         probe.unlink()

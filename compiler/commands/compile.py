@@ -11,7 +11,7 @@ from compiler.commands import parse
 from compiler.commands.build_package import BuildRequest, build_package, check_place
 from compiler.commands.hardware import find_target, must_compile, must_have_cpus, thread_count
 from compiler.commands.inspect import package_facts
-from compiler.commands.source import must_exist
+from compiler.commands.source import must_be_model
 from compiler.commands.store import opened_store
 from compiler.places import make_folder
 from compiler.report import format as fmt
@@ -49,7 +49,7 @@ def compile_(
         # A machine of the same kind with more cores: this one still tells whether the results are right.
         output.note(f"the package computes with {thread_count(chosen)} threads; it is verified with fewer here")
     wanted = parse.shapes(shapes)
-    must_exist(source)
+    must_be_model(source)
     if path is not None:
         check_place(Path(path), source)
     if dump is not None:

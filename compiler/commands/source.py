@@ -41,6 +41,13 @@ def must_exist(source: str) -> None:
         raise UsageError(f"there is no file {source}")
 
 
+def must_be_model(source: str) -> None:
+    """Raises UsageError for what is not there, and for a package."""
+    must_exist(source)
+    if is_package(source):
+        raise UsageError(f"{source} is a package: name the model that it was compiled from")
+
+
 def must_be_file(path: str, option: str) -> None:
     """Raises UsageError where there is no file `path`, which `option` reads."""
     if not os.path.lexists(path):

@@ -11,9 +11,9 @@ import targets
 from compiler.commands import parse
 from compiler.commands.hardware import find_target, must_have_cpus, must_tune, thread_count
 from compiler.commands.interrupt import deferred
-from compiler.commands.source import is_package, must_exist
+from compiler.commands.source import must_be_model
 from compiler.commands.store import opened_store
-from compiler.errors import EdgetuneError, UsageError
+from compiler.errors import EdgetuneError
 from compiler.frontend.model import Model
 from compiler.places import make_folder
 from compiler.report import format as fmt
@@ -71,9 +71,7 @@ def tune(sources: Sequence[str], output: Output, options: TuneOptions) -> None:
     must_tune(target)
     must_have_cpus(thread_count(target))
     for source in sources:
-        must_exist(source)
-        if is_package(source):
-            raise UsageError(f"{source} is a package: tune the model that it was compiled from")
+        must_be_model(source)
     if options.dump is not None:
         make_folder(Path(options.dump), "--dump")
     seconds = parse.duration(options.time_) if options.time_ is not None else None
@@ -91,7 +89,8 @@ def tune(sources: Sequence[str], output: Output, options: TuneOptions) -> None:
             summaries.append((job, summary))
             _show(job, summary, output)
             if summary.interrupted:
-                raise KeyboardInterrupt("what was learned is kept, and the same command goes on from there")
+                kept = "what was learned is kept, and the same command goes on from there"
+                raise KeyboardInterrupt(kept if summary.trials else "nothing was measured yet")
     if len(summaries) > 1:
         output.table(
             ("model", "tasks", "trials", "failed", "estimated ms", "ended because"),
@@ -179,7 +178,7 @@ def _show(job: _Job, summary: TuneSummary, output: Output) -> None:
     parts = [
         f"{fmt.count(summary.trials, 'trial')} ({summary.failed} failed) in {fmt.span(summary.seconds)}",
         f"estimated latency {estimated} ms" if estimated else "",
-        f"ended because {summary.ended}",
+        "" if summary.interrupted else f"ended because {summary.ended}",
     ]
     output.say(f"{job.label}: {', '.join(part for part in parts if part)}")
     whole = sum(summary.spent.values())

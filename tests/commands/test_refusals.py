@@ -13,6 +13,7 @@ import cli
 from compiler.errors import EdgetuneError, UsageError
 from compiler.package import BEGINS, write
 from compiler.places import make_folder, must_append, must_replace
+from compiler.tensors import TensorSpec
 from tests.runtime import small
 
 
@@ -85,6 +86,7 @@ def test_places_that_take_no_file_are_refused_at_once(
     assert "is a folder" in refused(1, capsys, "tune", model, "--json", tmp_path)
     assert "is a folder" in refused(1, capsys, "compile", model, "-o", tmp_path)
     assert "no folder" in refused(1, capsys, "run", package, "--outputs", "/nonexist/y.npz")
+    assert "too long" in refused(1, capsys, "compile", model, "-o", tmp_path / ("x" * 240))
     if os.access("/proc", os.W_OK):  # root, to whom permissions say yes where nothing can be made
         assert "no file can be made" in refused(1, capsys, "compile", model, "-o", "/proc/a.tar")
     for command in ("tune", "compile"):
@@ -123,7 +125,8 @@ def test_a_model_where_a_package_belongs(model: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_package_where_a_model_belongs(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "is a package" in refused(2, capsys, "tune", package)
+    for command in ("tune", "compile"):
+        assert "is a package" in refused(2, capsys, command, package)
 
 
 # ---- counts and contradictions
@@ -161,3 +164,10 @@ def test_a_name_that_no_package_can_hold(tmp_path: Path, capsys: pytest.CaptureF
     path = tmp_path / "a\nb.onnx"
     onnx.save(small.onnx_model(), path)
     assert "rename" in refused(2, capsys, "compile", path)
+
+
+def test_tensors_that_do_not_fit_into_memory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    inputs = [TensorSpec(f"x{index}", (2**34,), "float32") for index in range(64)]
+    path = write(tmp_path / "huge.tar", {"library.so": b"\x7fELF"}, small.manifest(inputs=inputs)).path
+    for command in ("run", "verify"):
+        assert "take 4 TB" in refused(1, capsys, command, path)

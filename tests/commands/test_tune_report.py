@@ -11,7 +11,8 @@ import onnx
 import pytest
 
 import cli
-from compiler.commands.tune import _failed
+from compiler.commands.tune import _failed, _Job, _show
+from compiler.frontend import load
 from compiler.report.output import Output
 from compiler.report.tuning import TuneProgress, show_tasks
 from compiler.tuning.state import TaskState, TuneState, TuneSummary
@@ -89,3 +90,19 @@ def test_no_hint_where_tuning_cannot_run(model: Path, tmp_path: Path, capsys: py
     err = capsys.readouterr().err
     assert "1000 threads; it is verified with fewer here" in err
     assert "edgetune tune" not in err
+
+
+def test_ctrl_c_before_the_first_measurement_has_nothing_to_show(model: Path) -> None:
+    out = io.StringIO()
+    summary = TuneSummary([task(1), task(2)], 0, 0, 1.0, None, "interrupted", interrupted=True)
+    _show(_Job(load(str(model)), "fp32"), summary, Output(out=out))
+    assert out.getvalue() == "small batch 2 fp32: 0 trials (0 failed) in 1s\n"
+
+
+def test_tuning_of_which_every_trial_failed_is_a_failure(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("compiler.tuning.tune.BUILD_SECONDS", 0.001)
+    assert cli.main(["tune", str(model), "--trials", "2", "--logs", str(tmp_path / "logs")]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: small batch 2 fp32: every trial failed (2), one of them with: build: ")
