@@ -2,7 +2,8 @@
 
 Requires: the importer's spelling: a function of TVM's, `maximum` or `minimum`, of a value and a bound, and around the
 bound a `where` that makes a NaN infinite.
-Ensures: a bound that is a constant of one element is one relax.maximum or relax.minimum, which every pass knows.
+Ensures: every bound is one relax.maximum or relax.minimum, which every pass knows, and of a plain number where it is a
+constant of one element.
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ class _Clip(Rewriter):
         if spelled is None:
             return None
         compute, operator, unbounded = BOUNDS[spelled]
-        number = self._number(bound)
-        if number is None or not tvm_ffi.structural_equal(function, _function(compute, data, bound)):
+        if not tvm_ffi.structural_equal(function, _function(compute, data, bound)):
             return None
+        number = self._number(bound)
+        if number is None:
+            return operator(self.value(data), self.value(bound))
         number = np.where(np.isnan(number), unbounded, number).astype(number.dtype)
         return operator(self.value(data), relax.const(number.reshape(())))
 

@@ -13,13 +13,14 @@ import tvm
 from tvm import relax, te, tirx
 
 from ..algorithms import Algorithm, Convolution, choose
+from ..kernels import bounds
 from ..kernels.concat import concat
 from ..kernels.conv2d import conv2d
 from ..kernels.dense import dense
 from ..kernels.padding import four
 from ..kernels.pool2d import pool2d
 from ..kernels.winograd import conv2d_winograd, transform_weight
-from ..rewriter import Constant, array_of, shape_of
+from ..rewriter import Constant, array_of, dtype_of, shape_of
 
 FUSES_ELEMENTWISE = 4  # relax::OpPatternKind::kOutEWiseFusable: elementwise operators behind are fused into the kernel
 PATTERN = {"op_pattern": FUSES_ELEMENTWISE}
@@ -52,6 +53,10 @@ class Legalizer:
             "relax.nn.avg_pool2d": lambda bb, call: self.pool2d(bb, call, "avg"),
             "relax.matmul": self.matmul,
             "relax.concat": self.concat,
+            "relax.nn.relu": lambda bb, call: bb.call_te(bounds.relu, call.args[0], primfunc_name_hint="relu"),
+            "relax.clip": self.clip,
+            "relax.maximum": lambda bb, call: self.bound(bb, call, bounds.maximum, bounds.at_least),
+            "relax.minimum": lambda bb, call: self.bound(bb, call, bounds.minimum, bounds.at_most),
             "relax.cosh": lambda bb, call: _hyperbolic(bb, call, 1.0),
             "relax.sinh": lambda bb, call: _hyperbolic(bb, call, -1.0),
         }
@@ -155,6 +160,30 @@ class Legalizer:
         func = concat(known, dtype, int(call.attrs.axis) % len(known[0]))
         gvar = bb.add_func(func, "concat")
         return relax.call_tir(gvar, relax.Tuple(fields), relax.TensorType(shape_of(call), dtype))
+
+    def clip(self, bb: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
+        data, *numbers = call.args
+        if not _is_float(data):
+            return self._default(bb, call)
+        low, high = (float(number.value) for number in numbers)
+        return bb.call_te(bounds.clip, data, low, high, primfunc_name_hint="clip")
+
+    def bound(
+        self, bb: relax.BlockBuilder, call: relax.Call, of_two: Callable[..., te.Tensor], by: Callable[..., te.Tensor]
+    ) -> relax.Expr:
+        """maximum or minimum: `by` a number where one of the operands is one, else `of_two` tensors."""
+        if not _is_float(call) or any(shape_of(a) is None for a in call.args):
+            return self._default(bb, call)
+        for data, number in (call.args, reversed(call.args)):
+            if isinstance(number, Constant) and array_of(number).size == 1 and shape_of(data) == shape_of(call):
+                limit = float(array_of(number).reshape(()))
+                if limit == limit:  # a NaN is no bound: all becomes NaN
+                    return bb.call_te(by, data, limit, primfunc_name_hint=by.__name__)
+        return bb.call_te(of_two, *call.args, primfunc_name_hint=of_two.__name__)
+
+
+def _is_float(expr: relax.Expr) -> bool:
+    return dtype_of(expr).startswith("float")
 
 
 def _hyperbolic(bb: relax.BlockBuilder, call: relax.Call, sign: float) -> relax.Expr:
