@@ -17,14 +17,19 @@ NO_SPREAD = (
 class Comparison:
     """Grows with `add`; errors are the worst so far, None while there are none. `problems` is the verdict."""
 
-    def __init__(self, tolerance: Tolerance, classifier: str | None = None) -> None:
-        """`classifier` names the output whose rows are class scores: (images, classes, ...)."""
+    def __init__(self, tolerance: Tolerance, classifier: str | None = None, *, constant: bool = False) -> None:
+        """`classifier` names the output whose rows are class scores: (images, classes, ...).
+
+        `constant` says that there are no inputs: outputs that do not move are then all that there is to compare.
+        """
         self.max_abs_err: float | None = None
         self.rel_l2_err: float | None = None
         self.inputs = 0
         self._tolerance = tolerance
         self._classifier = classifier
         self._rows = self._agreeing = 0
+        self._constant = constant
+        self._incomparable = False
         self._problems: dict[str, None] = {}
         self._errors: dict[str, float] = {}
         self._spread = _Spread()
@@ -39,7 +44,12 @@ class Comparison:
         """What is not good enough, in sentences; empty when all is well."""
         if not self.inputs:
             return ["no inputs were compared"]
-        return list(self._problems) or self._blindness()
+        return list(self._problems) or ([] if self._constant else self._blindness())
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the reference could be compared with at all: where it holds NaN, it is no answer to hold others to."""
+        return not self._incomparable
 
     def _blindness(self) -> list[str]:
         """Whether something that ignores its inputs could have passed: its error would be what the reference moves."""
@@ -86,6 +96,7 @@ class Comparison:
 
     def _comparable(self, name: str, ours: np.ndarray, truth: np.ndarray) -> bool:
         if np.isnan(truth).any():
+            self._incomparable = True
             self._problem(f"the reference of output {name} holds NaN, so nothing can be verified with these inputs")
         elif np.isnan(ours).any():
             self._problem(f"output {name} holds NaN")

@@ -23,14 +23,23 @@ Run = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 
 @dataclass(frozen=True)
 class Verification:
-    """The figures for a result or a manifest, and in sentences what failed (empty when `accuracy.ok`)."""
+    """The figures for a result or a manifest, and in sentences what failed (empty when `accuracy.ok`).
+
+    `comparable` is false where the reference itself holds NaN: that says nothing about the package.
+    """
 
     accuracy: Accuracy
     problems: tuple[str, ...]
+    comparable: bool = True
 
     @property
     def ok(self) -> bool:
         return self.accuracy.ok
+
+    @property
+    def verdict(self) -> str:
+        """`right`, `WRONG` or, where the reference is no answer, `not comparable`."""
+        return "right" if self.ok else "WRONG" if self.comparable else "not comparable"
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,7 @@ def verify(
     """
     if not inputs:
         raise UsageError("verification needs at least one set of inputs")
-    comparison = Comparison(tolerance(precision), reference.classifier)
+    comparison = Comparison(tolerance(precision), reference.classifier, constant=not reference.inputs)
     for arrays in inputs:
         given = cast_inputs(specs, arrays)
         exact = cast_inputs(reference.inputs, given)
@@ -108,6 +117,7 @@ def verify(
             ok=not problems,
         ),
         problems,
+        comparison.comparable,
     )
 
 

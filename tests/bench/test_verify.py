@@ -126,6 +126,23 @@ def test_a_reference_with_nan_proves_nothing() -> None:
     verification = check(plain, lambda x: {"y": np.full((4, 10), np.nan)})
     assert "the reference of output y holds NaN" in verification.problems[0]
     assert verification.accuracy.rel_l2_err is None
+    assert not verification.ok and not verification.comparable
+    assert verification.verdict == "not comparable"
+    assert check(plain).verdict == "right"
+    assert check(lambda x: {"y": np.full((4, 10), np.nan)}).verdict == "WRONG"
+
+
+def test_without_inputs_there_is_only_one_answer_to_give() -> None:
+    """Outputs that hardly depend on the inputs are no reason for doubt where there are none."""
+
+    def constant(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {"y": np.full((4, 10), 0.25, "float32")}
+
+    def check_constant(run):  # type: ignore[no-untyped-def]
+        return verify(run, [], Reference(run=constant, inputs=[]), [{}, {}], "fp32")
+
+    assert check_constant(constant).verdict == "right"
+    assert check_constant(lambda x: {"y": constant(x)["y"] * 1.01}).verdict == "WRONG"
 
 
 def test_logits_are_compared_through_a_saturated_softmax() -> None:
