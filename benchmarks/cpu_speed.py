@@ -4,8 +4,8 @@
     python benchmarks/cpu_speed.py --logs DIR           # tuned: kernels that DIR has records of
     python benchmarks/cpu_speed.py --batch 48 --models alexnet,googlenet --json FILE
 
-The ratio is the median over the rounds, with the lowest and the highest of them; below 1 we are faster. At a large batch
-it is also the peer's images/s over ours. Packages are compiled and verified first.
+The ratio is the median over the rounds, with the lowest and the highest of them; below 1 we are faster. At a large
+batch it is also the peer's images/s over ours. Packages are compiled and verified first.
 """
 
 from __future__ import annotations

@@ -91,8 +91,8 @@ def main() -> int:
         total = trials(folder)
         summary = json.loads(found.read_text().splitlines()[-1]) if found.exists() else {}
         print(
-            f"the last run ended with status {done.returncode}: it went on from {summary.get('resumed')} of {len(known)} "
-            f"trials, counts {summary.get('trials')}, and {len(total)} are kept"
+            f"the last run ended with status {done.returncode}: it went on from {summary.get('resumed')} of "
+            f"{len(known)} trials, counts {summary.get('trials')}, and {len(total)} are kept"
         )
     print(f"{lost} records lost, {corrupt} corrupt stores, {went_on} of {options.kills} went on")
     whole = summary.get("resumed") == len(known) and summary.get("trials") == len(total)

@@ -38,6 +38,4 @@ def opened_store(logs: str | None, target: targets.Target) -> Iterator[Store]:
 
 
 def _folder(logs: str | None) -> Path:
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("edgetune", appauthor=False) if logs is None else logs)
+    return store.default_folder() if logs is None else Path(logs)

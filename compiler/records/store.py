@@ -55,11 +55,14 @@ def open_store(directory: Path | str | None = None) -> Store:
 
     Raises EdgetuneError when the folder cannot be made or the file cannot be used.
     """
-    if directory is None:
-        import platformdirs
+    return Store((default_folder() if directory is None else Path(directory)) / FILE_NAME)
 
-        directory = platformdirs.user_data_dir("edgetune", appauthor=False)
-    return Store(Path(directory) / FILE_NAME)
+
+def default_folder() -> Path:
+    """The folder of the user's own store."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("edgetune", appauthor=False))
 
 
 class Store(Connection):
