@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,10 @@ from compiler.frontend.quiet import one_line
 
 if TYPE_CHECKING:
     import onnxruntime
+
+# ONNX Runtime reports its use to its makers, and leaves a file with an identity of the session in the temporary folder,
+# unless this is set before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # What ONNX Runtime calls the types of outputs.
 _ORT_TYPES = {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +22,7 @@ from compiler.frontend import (
     reference_path,
     run_reference,
 )
-from tests.frontend.graphs_for_tests import assert_same, graph, loaded, node, values
+from tests.frontend.graphs_for_tests import assert_same, graph, loaded, node, save, values
 
 
 def classifier(tail: list[onnx.NodeProto] | None = None, **weights: np.ndarray) -> onnx.ModelProto:
@@ -98,3 +101,13 @@ def test_what_onnx_runtime_cannot_run_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(EdgetuneError, match="failed on these inputs"):
         run_reference(loaded(classifier(), tmp_path), {})
+
+
+def test_onnx_runtime_tells_nobody_and_leaves_no_file(tmp_path: Path) -> None:
+    """Its telemetry starts as it is imported, and writes an identity of the session into the temporary folder."""
+    (tmp_path / "temporary").mkdir()
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    environment["TMPDIR"] = str(tmp_path / "temporary")
+    code = f"from compiler.frontend import load, ort_session; ort_session(load({save(classifier(), tmp_path)!r}))"
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=Path(__file__).parents[2])
+    assert list((tmp_path / "temporary").iterdir()) == []
