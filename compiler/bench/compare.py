@@ -48,7 +48,7 @@ class Comparison:
 
     @property
     def comparable(self) -> bool:
-        """Whether the reference could be compared with at all: where it holds NaN, it is no answer to hold others to."""
+        """Whether the reference could be compared with: where it holds NaN, it is no answer to hold others to."""
         return not self._incomparable
 
     def _blindness(self) -> list[str]:

@@ -10,7 +10,7 @@ import math
 import onnx
 
 from compiler.errors import EdgetuneError
-from compiler.frontend.graphs import skeleton, static_shape
+from compiler.frontend.graphs import attribute, describe, skeleton, static_shape
 from compiler.frontend.quiet import one_line, quiet
 from compiler.frontend.reference import ort_session
 from compiler.frontend.tensor_data import BITS
@@ -52,7 +52,29 @@ def infer(model: onnx.ModelProto, where: str) -> dict[str, onnx.ValueInfoProto]:
             raise EdgetuneError(
                 f"{where}: tensor {name!r} of shape {shape} would take more than {MAX_TENSOR_BYTES >> 30} GB"
             )
+    for node in graph.node:
+        _check_channels(node, found, where)
     return found
+
+
+def _check_channels(node: onnx.NodeProto, found: dict[str, onnx.ValueInfoProto], where: str) -> None:
+    """Raises EdgetuneError where a node's weights are for another number of channels: onnx's inference does not look,
+    and ONNX Runtime only does when it runs.
+    """
+    if node.op_type not in ("Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization"):
+        return
+    data, weight = (static_shape(found[name]) if name in found else None for name in node.input[:2])
+    if data is None or weight is None or len(data) < 2 or not weight:
+        return
+    if node.op_type == "Conv":
+        wanted = weight[1] * int(attribute(node, "group", 1)) if len(weight) > 1 else data[1]
+    else:
+        wanted = weight[0]
+    if wanted != data[1]:
+        raise EdgetuneError(
+            f"{where}: {describe(node)} takes {wanted} channels, and its input {node.input[0]!r} of shape {data} has "
+            f"{data[1]}"
+        )
 
 
 def _infer(model: onnx.ModelProto, where: str) -> onnx.ModelProto:

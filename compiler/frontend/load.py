@@ -15,7 +15,7 @@ from compiler.frontend.infer import check, infer
 from compiler.frontend.model import Model
 from compiler.frontend.names import LIGHT_GRAPHS
 from compiler.frontend.normalise import normalise
-from compiler.frontend.operators import check_domains, opset_of
+from compiler.frontend.operators import check_known, opset_of
 from compiler.frontend.passes.widen_half import widen_half
 from compiler.frontend.quiet import one_line
 from compiler.frontend.read import read_model
@@ -84,8 +84,8 @@ def _finish(
     seed: int | None,
 ) -> Model:
     normalise(proto, where)
+    check_known(proto, where)
     check(proto, where)
-    check_domains(proto, where)
     upgrade(proto, where)
     fixed = fix_shapes(proto, where, batch, shapes or {}, trusted=seed is not None)
     known = infer(proto, where)
@@ -129,7 +129,9 @@ def _fix_outputs(proto: onnx.ModelProto, known: dict[str, onnx.ValueInfoProto], 
 
 def _spec(value: onnx.ValueInfoProto, where: str) -> TensorSpec:
     shape = static_shape(value)
-    if shape is None or 0 in shape:
+    if shape is None:
+        raise EdgetuneError(f"{where}: the shape of tensor {value.name!r} is unknown; export the model with its shape")
+    if 0 in shape:
         raise EdgetuneError(f"{where}: tensor {value.name!r} has no values (shape {shape})")
     try:
         dtype = str(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))

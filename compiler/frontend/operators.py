@@ -8,9 +8,11 @@ from compiler.errors import EdgetuneError
 from compiler.frontend.graphs import all_nodes
 from compiler.frontend.guards import unsupported_uses
 from compiler.frontend.infer import infer
-from compiler.frontend.quiet import quiet
+from compiler.frontend.quiet import one_line, quiet
 
 STANDARD_DOMAINS = ("", "ai.onnx")
+# A damaged file may name thousands of operators.
+MAX_LISTED = 600
 # Operators of other domains that TVM's importer knows; it looks at the name alone, so anything else would be taken
 # for a namesake.
 CONTRIB = {("com.microsoft", name) for name in ("Gelu", "FastGelu", "BiasGelu", "SkipLayerNormalization")}
@@ -49,27 +51,37 @@ def unsupported_operators(model: onnx.ModelProto, where: str = "the model") -> l
 
 def check_operators(model: onnx.ModelProto, where: str) -> None:
     """Raises EdgetuneError that lists everything that cannot be compiled."""
-    missing = unsupported_operators(model, where)
+    _refuse(unsupported_operators(model, where), where)
+
+
+def check_known(model: onnx.ModelProto, where: str) -> None:
+    """As `check_operators`, by names alone, for graphs that no checker and no shape inference can take: those with
+    operators that the onnx package does not know (of other domains, whether or not the model imports them).
+
+    Imports TVM only where there are any.
+    """
+    nodes = list(all_nodes(model.graph))
+    if all(onnx.defs.has(n.op_type) if n.domain in STANDARD_DOMAINS else _is_contrib(n) for n in nodes if n.op_type):
+        return
+    known = importable()
+    _refuse(sorted({_label(node) for node in nodes if not _supported(node, known)}), where)
+
+
+def _refuse(missing: list[str], where: str) -> None:
     if missing:
         plural = "s are" if len(missing) > 1 else " is"
-        raise EdgetuneError(f"{where}: {len(missing)} operator{plural} not supported: {', '.join(missing)}")
+        listed = one_line(", ".join(missing), MAX_LISTED)
+        raise EdgetuneError(f"{where}: {len(missing)} operator{plural} not supported: {listed}")
 
 
-def check_domains(model: onnx.ModelProto, where: str) -> None:
-    """As `check_operators`, but only looks (and imports TVM) when there are operators of other domains: nothing can
-    infer their shapes.
-    """
-    foreign = [
-        n for n in all_nodes(model.graph) if n.domain not in STANDARD_DOMAINS and (n.domain, n.op_type) not in CONTRIB
-    ]
-    if foreign:
-        check_operators(model, where)
+def _is_contrib(node: onnx.NodeProto) -> bool:
+    return (node.domain, node.op_type) in CONTRIB
 
 
 def _supported(node: onnx.NodeProto, known: set[str]) -> bool:
     if node.domain in STANDARD_DOMAINS:
         return node.op_type in known
-    return (node.domain, node.op_type) in CONTRIB
+    return _is_contrib(node)
 
 
 def _label(node: onnx.NodeProto) -> str:

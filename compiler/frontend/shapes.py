@@ -12,6 +12,8 @@ from compiler.frontend.infer import infer
 
 Shape = tuple[int, ...]
 Dims = tuple[int | str, ...]  # a size, or the name of a dynamic dimension ('' without one)
+# Stands for a dimension that is 0 in the file: what some exporters write for one that they do not know.
+ZERO = "0"
 
 
 def fix_shapes(
@@ -109,12 +111,16 @@ def _dims(value: onnx.ValueInfoProto, where: str) -> Dims:
     tensor = value.type.tensor_type
     if not tensor.HasField("shape"):
         return ("*",)
-    dims = tuple(
-        dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else dim.dim_param for dim in tensor.shape.dim
-    )
+    dims = tuple(_dim(dim) for dim in tensor.shape.dim)
     if any(dim.dim_value < 0 and not dim.dim_param for dim in tensor.shape.dim if dim.dim_value != -1):
         raise EdgetuneError(f"{where}: input {value.name!r} has a negative dimension")
     return dims
+
+
+def _dim(dim: onnx.TensorShapeProto.Dimension) -> int | str:
+    if not dim.HasField("dim_value"):
+        return str(dim.dim_param)
+    return int(dim.dim_value) if dim.dim_value > 0 else ZERO if dim.dim_value == 0 else ""
 
 
 def _carriers(before: dict[str, Dims], candidates: list[str]) -> set[str]:
@@ -124,9 +130,7 @@ def _carriers(before: dict[str, Dims], candidates: list[str]) -> set[str]:
     symbolic = [n for n in candidates if before[n] and before[n] != ("*",) and isinstance(before[n][0], str)]
     if symbolic:
         first = before[symbolic[0]][0]
-        return {
-            n for n in symbolic if before[n][0] == first or before[n][0] == "" or "batch" in str(before[n][0]).lower()
-        }
+        return {n for n in symbolic if before[n][0] in (first, "", ZERO) or "batch" in str(before[n][0]).lower()}
     ranked = [n for n in candidates if len(before[n]) > 1]
     return {n for n in ranked if before[n][0] == before[ranked[0]][0]}
 
@@ -138,11 +142,12 @@ def _static(name: str, wanted: list[int | str], carriers: set[str], where: str) 
         )
     for index, size in enumerate(wanted):
         if isinstance(size, str):
-            label = f"dimension {index}" + (f" ({size})" if size else "")
-            example = ",".join(str(s) if s != "" else "N" for s in wanted)
+            label = f"dimension {index}" + (f" ({size})" if size not in ("", ZERO) else "")
+            what = "0, which leaves no values" if size == ZERO else "dynamic"
+            example = ",".join(str(s) if s not in ("", ZERO) else "N" for s in wanted)
             others = any(isinstance(s, str) for s in wanted[1:])
             option = "--batch N" if index == 0 and name in carriers and not others else f"--shape {name}:{example}"
-            raise EdgetuneError(f"{where}: {label} of input {name!r} is dynamic; give it a value with {option}")
+            raise EdgetuneError(f"{where}: {label} of input {name!r} is {what}; give it a size with {option}")
     return tuple(int(size) for size in wanted)
 
 
@@ -152,7 +157,7 @@ def _symbols(before: dict[str, Dims], wanted: dict[str, list[int | str]]) -> dic
     givers: dict[int | str, str] = {}
     for name, dims in before.items():
         for symbol, size in zip(dims, wanted[name], strict=False):
-            if not isinstance(symbol, str) or symbol in ("", "*") or not isinstance(size, int):
+            if not isinstance(symbol, str) or symbol in ("", "*", ZERO) or not isinstance(size, int):
                 continue
             if values.setdefault(symbol, size) != size:
                 first = givers[symbol]

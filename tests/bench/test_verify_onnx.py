@@ -78,3 +78,16 @@ def test_a_saturated_onnx_model_is_seen_through_or_refused(
     inputs = [random_inputs(model.inputs, seed) for seed in range(3)]
     assert min(reference.run(given)["y"].max() for given in inputs) > 0.9999
     assert verify(reference.run, model.inputs, reference, inputs, "fp32").problems == problems
+
+
+def test_a_model_without_inputs_is_compared_by_its_outputs(tmp_path: Path) -> None:
+    weight = onnx.numpy_helper.from_array(np.random.default_rng(0).normal(size=(4, 5)).astype("float32"), "w")
+    out = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, (4, 5))
+    made = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["w"], ["y"])], "constant", [], [out], [weight])
+    imports = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(made, opset_imports=imports, ir_version=8), tmp_path / "constant.onnx")
+    model = load(str(tmp_path / "constant.onnx"))
+    right = onnx_reference(model, threads=1).run
+    assert verify_model(right, [], model, "fp32", threads=1).ok
+    wrong = verify_model(lambda given: {"y": right(given)["y"] * 1.01}, [], model, "fp32", threads=1)
+    assert "off by" in wrong.problems[0]

@@ -70,6 +70,23 @@ def test_all_unsupported_operators_are_listed_at_once(tmp_path: Path) -> None:
     fails(lambda: import_model(loaded(model, tmp_path)), "1 operator is not supported: Det")
 
 
+def test_unknown_operators_are_listed_at_once_whatever_the_graph_imports(tmp_path: Path) -> None:
+    """Neither an import of the domain nor an operator that the standard knows is needed to say what is missing."""
+    nodes = [
+        node("Fancy", ["x"], ["f"], domain="com.example"),
+        node("Plain", ["f"], ["p"], domain="org.example"),
+        node("Baz", ["p"], ["b"]),
+        node("Det", ["b"]),
+    ]
+    names = "4 operators are not supported: Baz, Det, com.example.Fancy, org.example.Plain"
+    fails(lambda: loaded(graph(nodes, [("x", (3, 3))], ["y"]), tmp_path), names)
+    domains = ["com.example", "org.example"]
+    fails(lambda: loaded(graph(nodes, [("x", (3, 3))], ["y"], domains=domains), tmp_path), names)
+    many = [node(f"Unknown{index}", ["x"], [f"y{index}"]) for index in range(1000)]
+    line = fails(lambda: loaded(graph(many, [("x", (3,))], ["y0"]), tmp_path), "1000 operators", "Unknown0", "...")
+    assert len(line) < 900
+
+
 @pytest.mark.parametrize(
     ("operator", "words", "attributes", "opset"),
     [
@@ -119,6 +136,37 @@ def test_inputs_that_are_no_tensors_of_numbers(tmp_path: Path) -> None:
 def test_shapes_that_do_not_fit_name_the_node(tmp_path: Path) -> None:
     model = graph([node("MatMul", ["x", "w"], name="head")], [("x", (1, 3))], ["y"], {"w": values(0, 4, 2)})
     fails(lambda: loaded(model, tmp_path), "head", "MatMul")
+
+
+NORM = {name: np.ones(3, np.float32) for name in "sbmv"}
+CHANNELS = {
+    "Conv": (node("Conv", ["x", "w"], name="first"), {"w": values(0, 4, 3, 3, 3)}),
+    "Conv in groups": (node("Conv", ["x", "w"], group=3, name="first"), {"w": values(0, 6, 1, 3, 3)}),
+    "ConvTranspose": (node("ConvTranspose", ["x", "w"], name="first"), {"w": values(0, 3, 4, 3, 3)}),
+    "BatchNormalization": (node("BatchNormalization", ["x", *NORM], name="first"), NORM),
+}
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_a_shape_that_contradicts_the_weights_is_refused_when_loading(name: str, tmp_path: Path) -> None:
+    """onnx's inference takes it, and ONNX Runtime too until it runs."""
+    operator, weights = CHANNELS[name]
+    path = save(graph([operator], [("x", ("N", "C", "H", "W"))], ["y"], weights), tmp_path)
+    fails(lambda: load(path, shapes={"x": (1, 4, 8, 8)}), "'first'", "3 channels", "(1, 4, 8, 8)")
+    assert load(path, shapes={"x": (1, 3, 8, 8)}).shapes == {"x": (1, 3, 8, 8)}
+
+
+def test_a_dimension_of_zero_is_not_called_dynamic(tmp_path: Path) -> None:
+    path = save(graph([node("Relu", ["x"])], [("x", (0, 3))], ["y"]), tmp_path)
+    assert "dynamic" not in fails(lambda: load(path), "dimension 0 of input 'x' is 0", "--batch N")
+    assert load(path, batch=2).shapes == {"x": (2, 3)}, "some exporters write 0 for what they do not know"
+    path = save(graph([node("Relu", ["x"])], [("x", (2, 0, 3))], ["y"]), tmp_path)
+    fails(lambda: load(path), "dimension 1 of input 'x' is 0", "--shape x:2,N,3")
+
+
+def test_an_input_that_is_an_output_has_its_shape(tmp_path: Path) -> None:
+    model = loaded(graph([node("Relu", ["x"])], [("x", (2, 3))], ["x", "y"]), tmp_path)
+    assert [spec.shape for spec in (*model.inputs, *model.outputs)] == [(2, 3)] * 3
 
 
 def test_a_result_whose_size_depends_on_the_data(tmp_path: Path) -> None:
