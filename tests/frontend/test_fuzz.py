@@ -1,10 +1,11 @@
 """Damaged models: bytes flipped, cut, inserted and spliced, attributes and shapes made absurd.
 
-One line each time, never a traceback.
+More than two thousand of them. One line each time, never a traceback, and nothing is written anywhere.
 """
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -56,18 +57,22 @@ def seeds() -> list[onnx.ModelProto]:
     return [network, shapes]
 
 
+EVERYTHING = {"models", "models/fuzz.onnx", "here", "temporary"}
 MODELS = seeds()
 BYTES = [model.SerializeToString() for model in MODELS]
 
 
 def survives(content: bytes, folder: Path) -> None:
-    """Loading and importing gives a model or one line."""
-    path = folder / "fuzz.onnx"
+    """Loading and importing gives a model or one line, and leaves no file behind: beside the model, where the command
+    was given or among the temporary ones.
+    """
+    path = folder / "models" / "fuzz.onnx"
     path.write_bytes(content)
     try:
         import_model(load(str(path), batch=2))
     except EdgetuneError as error:
         assert "\n" not in str(error) and len(str(error)) < 1000
+    assert {found.relative_to(folder).as_posix() for found in folder.rglob("*")} == EVERYTHING
 
 
 @st.composite
@@ -127,25 +132,31 @@ def absurd_models(draw: st.DrawFn) -> bytes:
     return model.SerializeToString()
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("fuzz")
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Holds the models, and the working and temporary folders of what loads them."""
+    for name in ("models", "here", "temporary"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    return tmp_path
 
 
 @given(content=damaged_bytes())
-@settings(SETTINGS, max_examples=200)
+@settings(SETTINGS, max_examples=1000)
 def test_damaged_bytes(content: bytes, folder: Path) -> None:
     survives(content, folder)
 
 
 @given(content=absurd_models())
-@settings(SETTINGS, max_examples=100)
+@settings(SETTINGS, max_examples=1000)
 def test_absurd_models(content: bytes, folder: Path) -> None:
     survives(content, folder)
 
 
 @given(content=st.binary(max_size=200))
-@settings(SETTINGS, max_examples=50)
+@settings(SETTINGS, max_examples=150)
 def test_any_bytes(content: bytes, folder: Path) -> None:
     survives(content, folder)
 
