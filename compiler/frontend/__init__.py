@@ -15,7 +15,7 @@ from compiler.frontend.names import builtin_names
 if TYPE_CHECKING:
     from compiler.frontend.classifier import is_classifier, pre_softmax_reference
     from compiler.frontend.importer import import_model
-    from compiler.frontend.inputs import check_inputs, load_inputs, random_inputs
+    from compiler.frontend.inputs import load_inputs, random_inputs
     from compiler.frontend.load import load
     from compiler.frontend.model import Model
     from compiler.frontend.operators import unsupported_operators
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 # public name -> the module that holds it
 _HOMES = {
     "Model": "model",
-    "check_inputs": "inputs",
     "import_model": "importer",
     "is_classifier": "classifier",
     "load": "load",
@@ -40,7 +39,6 @@ _HOMES = {
 __all__ = [
     "Model",
     "builtin_names",
-    "check_inputs",
     "import_model",
     "is_classifier",
     "load",
