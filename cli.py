@@ -276,6 +276,23 @@ def logs_export(destination: str, fingerprint: str | None, top: int | None, logs
     export_logs(Output(json), logs, destination, fingerprint, top)
 
 
+@logs_.command("curve")
+@click.option("-o", "destination", default="curve.svg", show_default=True, help="The picture (svg, png or pdf).")
+@click.option("--at", type=click.IntRange(1), default=16, show_default=True, help="Trials whose share is told.")
+@click.option("--least", type=click.IntRange(2), default=32, show_default=True, help="Trials that a task must have.")
+@fingerprint
+@logs
+@common
+def logs_curve(
+    destination: str, at: int, least: int, fingerprint: str | None, logs: str | None, json: str | None
+) -> None:
+    """Draw how fast each task was after so many trials."""
+    from compiler.commands.logs import draw_curves
+    from compiler.report.output import Output
+
+    draw_curves(Output(json), logs, destination, fingerprint, at, least)
+
+
 @logs_.command("prune")
 @click.option("--keep", type=click.IntRange(1), default=1, show_default=True, help="Records to keep of each kernel.")
 @fingerprint

@@ -139,6 +139,43 @@ def export_logs(output: Output, logs: str | None, destination: str, fingerprint:
     output.json([{"records": report.records, "workloads": report.workloads, "files": [str(f) for f in report.files]}])
 
 
+def draw_curves(
+    output: Output, logs: str | None, destination: str, fingerprint: str | None, at: int, least: int
+) -> None:
+    """Draw the speed of each task over the trials made, and tell what `at` trials reach of what all do.
+
+    Tasks of which a run made fewer than `least` trials are left out.
+    """
+    from compiler.records.curves import curves
+    from compiler.report.curves import FORMATS
+    from compiler.report.curves import draw_curves as draw
+
+    path = Path(destination)
+    if path.suffix not in FORMATS:
+        raise UsageError(f"-o {path}: a picture's name ends in {', '.join(FORMATS)}")
+    must_hold_files(path.absolute().parent, path)
+    with existing_store(logs) as store:
+        _must_know(store, fingerprint)
+        found = [c for c in curves(store.records(fingerprint=fingerprint)) if len(c.best) >= least and c.best[-1]]
+        names = {task.workload: task.name for task in store.summary(fingerprint)}
+    if not found:
+        raise EdgetuneError(f"no task in {logs or 'the store'} has {least} trials in one run")
+    draw(path, found, names, fmt.count(len(found), "task"))
+    output.table(
+        ("task", "workload", "trials", "best ms", f"after {at} trials"),
+        (
+            (names[c.workload], c.workload[:12], len(c.best), fmt.milliseconds(c.best[-1]), fmt.share(c.share(at)))
+            for c in found
+        ),
+        right=f"trials,best ms,after {at} trials",
+    )
+    output.say(f"written to {path}")
+    output.json(
+        {"task": names[c.workload], "workload": c.workload, "run": c.run, "best_seconds": c.best, "share": c.share(at)}
+        for c in found
+    )
+
+
 def prune_logs(output: Output, logs: str | None, keep: int, fingerprint: str | None) -> None:
     """Keep the best `keep` records of each workload and fingerprint."""
     from compiler.records.prune import prune

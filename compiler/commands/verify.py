@@ -80,7 +80,7 @@ def show(output: Output, package: Package, found: Verification) -> None:
             "relative L2 error": f"{_error(accuracy.rel_l2_err)} (at most {limits.rel_l2:.0e})",
             "largest error": f"{_error(accuracy.max_abs_err)} (at most {limits.peak:.0e} of the largest value)",
             "top-1 agreement": fmt.share(accuracy.top1_agreement),
-            "verdict": "right" if found.ok else "WRONG",
+            "verdict": found.verdict,
         },
         title=str(package.path),
     )

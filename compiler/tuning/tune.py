@@ -99,7 +99,8 @@ def tune(
 
     with Pool(target.cores, 1) as builders, Pool(1, target.cores) as runner:
         # The workers load TVM while the model is taken apart here.
-        expanded = variants.expand(front(model, dump=dump)[0], storage, lanes_of(target))
+        laid_out, dumper = front(model, dump=dump)
+        expanded = variants.expand(laid_out, storage, lanes_of(target), dumper)
         states = _states(expanded)
         if tasks is not None:
             unknown = sorted(tasks - {s.index for s in states})
