@@ -61,11 +61,6 @@ def storage_of(precision: str) -> str:
         raise UsageError(f"unknown precision {precision!r}: use {' or '.join(PRECISIONS)}") from None
 
 
-def lanes_of(target: targets.Target) -> int:
-    """How many float32 a vector of the target holds; 1 where it has none of a known size."""
-    return max(1, (target.hardware.vector_bits or 32) // 32)
-
-
 def front(model: Model, io_precision: str = "fp32", dump: Path | None = None) -> tuple[tvm.IRModule, Dump | None]:
     """The model laid out for kernels (`graph.pipeline.lay_out`), and the function that dumps later phases."""
     from compiler.frontend import import_model
@@ -105,13 +100,14 @@ def compile_model(
     from tvm import relax
 
     from compiler.graph import pipeline, variants
+    from compiler.graph.filling import filling
     from compiler.graph.scheduling import cpu_hardware, schedule_module
     from compiler.graph.work import bytes_moved, flops
     from compiler.records.workload import apply_trace, workload_of
 
     hardware = cpu_hardware(target)
     clock = _Clock(report)
-    lanes = lanes_of(target)
+    fill = filling(hardware)
     device = targets.fingerprint(target)
     identity = device.id
     with clock("import"):
@@ -119,10 +115,10 @@ def compile_model(
     with clock("lower"):
         chooser = None
         if store is not None and store.fingerprints().get(identity):
-            expanded = variants.expand(laid_out, storage, lanes)
+            expanded = variants.expand(laid_out, storage, fill)
             seconds = best_seconds(store, expanded.tasks, identity)
             chooser = lambda index, _: expanded.algorithm(index, seconds)  # noqa: E731
-        lowered = pipeline.lower(laid_out, storage, chooser, dumper, lanes)
+        lowered = pipeline.lower(laid_out, storage, chooser, dumper, fill)
     used: list[tuple[str, str, Record]] = []
     trials = 0
 

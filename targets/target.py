@@ -19,11 +19,13 @@ class Hardware:
     """What schedules want to know of the hardware. Sizes in bytes; None where it does not apply or is not known.
 
     On a CPU, caches are per core but for `l3_bytes`, which is what the cores of one die share. `cores` counts physical
-    cores that this process may use (CPU) or streaming multiprocessors (GPU).
+    cores that this process may use (CPU) or streaming multiprocessors (GPU). `fma_bits` is how many of the
+    `vector_bits` a multiply-add unit takes a cycle: Zen 4 runs vectors of 512 bits in halves.
     """
 
     cores: int
     vector_bits: int | None = None
+    fma_bits: int | None = None
     vector_registers: int | None = None
     l1d_bytes: int | None = None
     l2_bytes: int | None = None

@@ -162,6 +162,7 @@ def build(name: str, cores: int | None) -> Target:
     hardware = Hardware(
         cores=cores or cpu.cores,
         vector_bits=512 if wide else 256 if "avx2" in cpu.features else 128,
+        fma_bits=256 if name == "x86-znver4" else None,
         vector_registers=32 if wide else 16,
         l1d_bytes=cpu.l1d * KB,
         l2_bytes=cpu.l2 * KB,

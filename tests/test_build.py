@@ -12,10 +12,11 @@ import tvm
 from onnx import TensorProto, helper
 
 import targets
-from compiler.build import Built, compile_model, front, lanes_of, storage_of
+from compiler.build import Built, compile_model, front, storage_of
 from compiler.errors import EdgetuneError, UsageError
 from compiler.frontend import Model, random_inputs, run_reference
 from compiler.graph.algorithms import Algorithm
+from compiler.graph.filling import filling
 from compiler.graph.scheduling import cpu_hardware, design_spaces, pack_weights
 from compiler.graph.variants import Task, Variants, expand
 from compiler.records.record import Record, now
@@ -63,7 +64,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 
 def tasks(model: Model) -> Variants:
-    return expand(front(model)[0], "float32", lanes_of(TARGET))
+    return expand(front(model)[0], "float32", filling(cpu_hardware(TARGET)))
 
 
 def record(task: Task, store: Store, median: float, space: int = 0, **changes: object) -> Record:

@@ -10,12 +10,14 @@ import tvm
 from tvm import relax
 
 from .algorithms import Algorithm, Convolution
+from .filling import Fill, unfilled
 from .passes.batch_norm import batch_norm
 from .passes.bounded_indices import bounded_indices
 from .passes.channels_last import channels_last
 from .passes.clip import clip
 from .passes.flat_matmul import flat_matmul
 from .passes.fold_views import fold_views
+from .passes.grouped_conv import grouped_conv
 from .passes.layout_free import layout_free
 from .passes.legalize import Choose, Legalizer
 from .passes.lrn import lrn
@@ -57,15 +59,20 @@ def lay_out(mod: tvm.IRModule, dump: Phase | None = None) -> tvm.IRModule:
 
 
 def lower(
-    mod: tvm.IRModule, storage: str, chooser: Choose | None = None, dump: Phase | None = None, lanes: int = 1
+    mod: tvm.IRModule,
+    storage: str,
+    chooser: Choose | None = None,
+    dump: Phase | None = None,
+    fill: Fill = unfilled,
 ) -> Lowered:
     """Phase 2: operators become kernels, kernels are fused. `mod`, from `lay_out`, may be lowered several times.
 
-    `storage` is what weights are kept as, `lanes` how many float32 a vector of the target holds.
+    `storage` is what weights are kept as, `fill` how many channels fill the vectors of the target.
     """
-    legalizer = Legalizer(storage, chooser, lanes)
+    legalizer = Legalizer(storage, chooser, fill)
     with tvm.target.Target("llvm"):  # sorting and scanning have no kernel but those of a kind of target
         mod = relax.backend.DispatchSortScan()(mod)
+    mod = grouped_conv(mod, fill, legalizer.weight)
     mod = legalizer.run(mod)
     if dump:
         dump(mod, "legalized")

@@ -9,6 +9,7 @@ import tvm
 from tvm import relax, tirx
 
 from .algorithms import Algorithm, Convolution, candidates, choose
+from .filling import Fill, unfilled
 from .pipeline import Lowered, Phase, lower
 from .scheduling import as_task, schedulable
 
@@ -67,7 +68,7 @@ class Variants:
         return total
 
 
-def expand(mod: tvm.IRModule, storage: str, lanes: int = 1, dump: Phase | None = None) -> Variants:
+def expand(mod: tvm.IRModule, storage: str, fill: Fill = unfilled, dump: Phase | None = None) -> Variants:
     """Lower `mod`, from `lay_out`, with each algorithm wherever it applies (arguments as for `pipeline.lower`)."""
     from compiler.records.workload import workload_of
 
@@ -76,7 +77,7 @@ def expand(mod: tvm.IRModule, storage: str, lanes: int = 1, dump: Phase | None =
     convolutions: list[Convolution] = []
     for algorithm in Algorithm:
         chooser = partial(_wherever_it_applies, algorithm)
-        lowered = lower(mod, storage, chooser, dump and _labelled(dump, f"{algorithm.value}-{storage}"), lanes)
+        lowered = lower(mod, storage, chooser, dump and _labelled(dump, f"{algorithm.value}-{storage}"), fill)
         if algorithm is not Algorithm.DIRECT and all(a is Algorithm.DIRECT for a in lowered.algorithms):
             continue
         convolutions = lowered.convolutions

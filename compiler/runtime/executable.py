@@ -91,7 +91,7 @@ class LocalExecutable:
         def load() -> None:
             self._tvm_device = tvm.device(_device_kind(self.manifest))
             self._library = tvm.runtime.load_module(str(folder / LIBRARY))
-            set_library_threads(self._library, self._compute.threads)
+            set_library_threads(self._library, self._compute.threads, self._compute.own_cpus)
             self._vm = self._new_vm()
             arity = self._vm.module["get_function_arity"]("main")
             if arity != len(self.inputs):

@@ -86,8 +86,11 @@ class ComputeThread:
 
     def __init__(self, threads: int) -> None:
         """Raises UsageError for a count that this machine cannot serve and EdgetuneError when TVM does not obey."""
-        compute_cpus(threads)
+        cpus = compute_cpus(threads)
         self.threads = threads
+        self.own_cpus = cpus if 1 < threads == len(_ALLOWED) else []
+        """A CPU for each thread where all are used: left alone, two threads were seen to share one for a second. With
+        fewer threads than CPUs the system places them, since other processes would be given the same ones."""
         self.cancelled = threading.Event()
         """Set when a caller was interrupted: loops on this thread look at it and end early."""
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="edgetune-compute")

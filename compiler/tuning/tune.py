@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import targets
-from compiler.build import RECORDS_TRIED, front, lanes_of, storage_of
+from compiler.build import RECORDS_TRIED, front, storage_of
 from compiler.errors import EdgetuneError, UsageError
 from compiler.records.record import Record, clean_error, now
 from compiler.tuning.budget import Budget, Spending
@@ -65,8 +65,10 @@ def list_tasks(model: Model, target: targets.Target, precision: str = "fp32") ->
 
     prepare(target.kind)
     from compiler.graph import variants
+    from compiler.graph.filling import filling
+    from compiler.graph.scheduling import cpu_hardware
 
-    return _states(variants.expand(front(model)[0], storage_of(precision), lanes_of(target)))
+    return _states(variants.expand(front(model)[0], storage_of(precision), filling(cpu_hardware(target))))
 
 
 def tune(
@@ -96,11 +98,13 @@ def tune(
 
     prepare(target.kind)
     from compiler.graph import variants
+    from compiler.graph.filling import filling
+    from compiler.graph.scheduling import cpu_hardware
 
     with Pool(target.cores, 1) as builders, Pool(1, target.cores) as runner:
         # The workers load TVM while the model is taken apart here.
         laid_out, dumper = front(model, dump=dump)
-        expanded = variants.expand(laid_out, storage, lanes_of(target), dumper)
+        expanded = variants.expand(laid_out, storage, filling(cpu_hardware(target)), dumper)
         states = _states(expanded)
         if tasks is not None:
             unknown = sorted(tasks - {s.index for s in states})

@@ -17,11 +17,11 @@ from functools import partial
 from tvm import s_tir
 
 from . import tiles
-from .blocks import Anchored, NotApplicable, extent, extents, gather, parallel_outer, vectorize_inner
+from .accumulate import accumulate, write_out
+from .blocks import NotApplicable, extent, extents, gather, parallel_outer, vectorize_inner
 
 KERNEL = "conv2d"
 VARIANTS = 6  # register tiles offered to the search
-UNROLL = 4  # steps of the reduction unrolled at most
 
 
 def spaces(sch: s_tir.Schedule, hardware: tiles.Hardware) -> list[Callable[[s_tir.Schedule], None]]:
@@ -89,33 +89,10 @@ def _schedule(sch: s_tir.Schedule, tile: tiles.RegisterTile, hardware: tiles.Har
     c_out, c_mid = sch.split(c_tiles, wide_tiles)
     sch.reorder(out_n, c_out, h_out, c_mid, h_in, w_out, w_in, c_in)
     piece = parallel_outer(sch, [out_n, c_out, h_out])
-    _accumulate(sch, parts, w_out, tile)
+    sch.compute_at(parts.anchor, w_out, preserve_unit_loops=True)
+    accumulate(sch, parts.anchor, tile, spatial=4)
     if parts.pad is not None:
         sch.compute_at(parts.pad, piece, preserve_unit_loops=True)
         vectorize_inner(sch, sch.get_loops(parts.pad)[-1], hardware.vector_bits // 32)
-    w_in, c_in = sch.get_loops(parts.out)[-2:]
-    if not whole:
-        return
-    vectors, lanes = sch.split(c_in, [None, tile.lanes])
-    sch.unroll(w_in)
-    sch.unroll(vectors)
-    sch.vectorize(lanes)
-
-
-def _accumulate(sch: s_tir.Schedule, parts: Anchored, at: s_tir.schedule.LoopRV, tile: tiles.RegisterTile) -> None:
-    """Compute one register tile under loop `at`: zero it, then add up along the reduction."""
-    sch.compute_at(parts.anchor, at, preserve_unit_loops=True)
-    sch.set_scope(parts.anchor, 0, "local")
-    n, h, w, c, rh, rw, rc = sch.get_loops(parts.anchor)[-7:]
-    steps = extent(sch, rc)
-    default = max(d for d in tiles.divisors(steps) if d <= UNROLL) if steps <= UNROLL else 1
-    rc_out, rc_in = sch.split(rc, sch.sample_perfect_tile(rc, 2, UNROLL, decision=[steps // default, default]))
-    vectors, lanes = sch.split(c, [None, tile.lanes])
-    sch.reorder(n, h, rh, rw, rc_out, rc_in, w, vectors, lanes)
-    for loop in (rc_in, w, vectors):
-        sch.unroll(loop)
-    sch.vectorize(lanes)
-    init = sch.decompose_reduction(parts.anchor, rh)
-    w, vectors, _ = sch.get_loops(init)[-3:]
-    sch.unroll(w)
-    sch.unroll(vectors)
+    if whole:
+        write_out(sch, parts.out, tile)

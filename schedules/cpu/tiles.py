@@ -24,6 +24,8 @@ class Hardware(Protocol):
     @property
     def vector_bits(self) -> int: ...
     @property
+    def fma_bits(self) -> int | None: ...
+    @property
     def vector_registers(self) -> int: ...
     @property
     def l1d_bytes(self) -> int | None: ...
@@ -83,6 +85,24 @@ def register_tiles(rows: int, channels: int, hardware: Hardware) -> list[Registe
         return round(efficiency(height, vectors), 3), height * vectors / (height + 4 * vectors)
 
     return [RegisterTile(height, vectors, lanes) for height, vectors in sorted(found, key=score, reverse=True)]
+
+
+def filled(channels: int, rows: int, hardware: Hardware) -> int:
+    """How many channels to compute so that `channels` are had soonest, `rows` pixels at a time.
+
+    As many as that where they fill whole vectors; else a few more may fill them, or divide into a better tile.
+    """
+    lanes = hardware.vector_bits // 32
+    if channels % lanes == 0:
+        return channels
+
+    def cost(count: int) -> float:
+        width = lanes_for(count, hardware)
+        cycles = max(1.0, width * 32 / (hardware.fma_bits or hardware.vector_bits))
+        [best, *_] = register_tiles(rows, count, hardware)
+        return count / width * cycles / efficiency(best.rows, best.vectors)
+
+    return min(range(channels, channels + lanes + 1), key=lambda count: (round(cost(count), 6), count))
 
 
 def imbalance(chunks: int, cores: int) -> float:

@@ -12,6 +12,7 @@ import tvm
 
 import targets
 from compiler.frontend import run_reference
+from compiler.graph.filling import filling
 from compiler.graph.pipeline import lay_out, lower
 from compiler.graph.scheduling import cpu_hardware, schedule_module
 from compiler.runtime.threads import ComputeThread
@@ -28,6 +29,7 @@ from tests.graph.graphs import (
     values,
     weight,
 )
+from tests.schedules import hardware_for_tests as hw
 
 SHAPE = (1, 8, 6, 6)
 NUMBERS = {"low": np.float32(-0.5), "high": np.float32(0.5), "slope": values(9, 8, 1, 1), "nan": np.float32(np.nan)}
@@ -95,7 +97,7 @@ def test_a_relu_is_one_vector_instruction(tmp_path: Path) -> None:
     nodes = [conv("w", "x", "c"), node("Relu", ["c"])]
     model = module(tmp_path, nodes, (1, 8, 8, 16), weights={"w": weight(1, 16, 8, 3, 3)})
     target = targets.get("x86-avx2")
-    lowered = lower(lay_out(imported(model)), "float32", lanes=8).mod
+    lowered = lower(lay_out(imported(model)), "float32", fill=filling(hw.AVX2)).mod
     scheduled = schedule_module(lowered, cpu_hardware(target), lambda task: None)[0]
     (name,) = [g for g in scheduled.get_global_vars() if "relu" in g.name_hint]
     kernel = scheduled[name].with_attr("global_symbol", "main")

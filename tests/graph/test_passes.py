@@ -15,6 +15,7 @@ import targets
 from compiler.build import compile_model
 from compiler.errors import EdgetuneError
 from compiler.frontend import Model
+from compiler.graph.filling import filling, unfilled
 from compiler.graph.passes.batch_norm import batch_norm
 from compiler.graph.passes.fold_views import fold_views
 from compiler.graph.passes.io_precision import io_precision
@@ -37,6 +38,7 @@ from tests.graph.graphs import (
     values,
     weight,
 )
+from tests.schedules import hardware_for_tests as hw
 
 SHAPE = (2, 8, 7, 6)
 W = {"w": weight(1, 8, 8, 3, 3), "v": weight(2, 8, 8, 3, 3)}
@@ -264,9 +266,60 @@ def test_a_weight_that_float16_cannot_hold_stays_wide(tmp_path: Path, threads: C
 def test_channels_are_filled_up_to_whole_vectors(tmp_path: Path) -> None:
     model = module(tmp_path, [conv("w", "x", "y")], SHAPE, weights={"w": weight(1, 18, 8, 3, 3)})
     laid_out = lay_out(imported(model))
-    assert constants(lower(laid_out, "float32", lanes=8).mod)[0].shape == (3, 3, 8, 24)
-    assert constants(lower(laid_out, "float32", lanes=1).mod)[0].shape == (3, 3, 8, 18)
-    assert constants(lower(laid_out, "float32", lanes=32).mod)[0].shape == (3, 3, 8, 18), "less than a vector"
+    assert constants(lower(laid_out, "float32", fill=filling(hw.AVX2)).mod)[0].shape == (3, 3, 8, 24)
+    assert constants(lower(laid_out, "float32", fill=unfilled).mod)[0].shape == (3, 3, 8, 18)
+    assert constants(lower(laid_out, "float32", fill=filling(hw.NEON)).mod)[0].shape == (3, 3, 8, 20)
+
+
+def grouped_nodes(channels: int, behind: str) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
+    """A convolution in four groups of so many channels, and something behind it."""
+    width = 4 * channels
+    nodes = [node("Conv", ["x", "w", "bias"], ["a"], pads=[1, 1, 1, 1], group=4), node("Relu", ["a"], ["b"])]
+    if behind == "shuffle":
+        nodes += [
+            node("Reshape", ["b", "five"], ["c"]),
+            node("Transpose", ["c"], ["d"], perm=[0, 2, 1, 3, 4]),
+            node("Reshape", ["d", "four"], ["e"]),
+        ]
+    elif behind == "residual":
+        nodes += [conv("v", "x", "c"), node("Add", ["b", "c"], ["d"]), node("Relu", ["d"], ["e"])]
+    elif behind == "two uses":
+        nodes += [node("MaxPool", ["b"], ["c"], kernel_shape=[1, 1]), node("Add", ["a", "c"], ["e"])]
+    else:
+        nodes += [node("Mul", ["b", "half"], ["e"])]
+    nodes.append(node("GlobalAveragePool" if behind == "pool" else "Identity", ["e"], ["y"]))
+    batch, _, height, wide = SHAPE
+    return nodes, {
+        "w": weight(1, width, SHAPE[1] // 4, 3, 3),
+        "bias": values(2, width),
+        "v": weight(3, width, SHAPE[1], 3, 3),
+        "half": np.float32(0.5),
+        "five": np.array([batch, 4, channels, height, wide], "int64"),
+        "four": np.array([batch, width, height, wide], "int64"),
+    }
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("behind", ["shuffle", "residual", "two uses", "pool"])
+def test_groups_are_filled_up_one_by_one(behind: str, precision: str, tmp_path: Path, threads: ComputeThread) -> None:
+    nodes, weights = grouped_nodes(10, behind)
+    used = {name for n in nodes for name in n.input}
+    model = module(tmp_path, nodes, SHAPE, weights={k: v for k, v in weights.items() if k in used})
+    lowered = lower(lay_out(imported(model)), "float32", fill=filling(hw.AVX2)).mod
+    last = "add" if behind == "two uses" else "relu"  # what is read before ReLU, too, is written before it
+    assert sum("conv2d_grouped" in name and last in name for name in kernels(lowered)) == 1, "it is fused"
+    assert any(c.shape == (3, 3, SHAPE[1] // 4, 4, 16) for c in constants(lowered))
+    tolerance = 1e-5 if precision == "fp32" else 2e-3
+    assert_like_onnxruntime(model, tmp_path, threads, tolerance=tolerance, precision=precision)
+
+
+def test_groups_that_fill_vectors_stay_as_they_are(tmp_path: Path) -> None:
+    nodes, weights = grouped_nodes(16, "other")
+    used = {name for n in nodes for name in n.input}
+    model = module(tmp_path, nodes, SHAPE, weights={k: v for k, v in weights.items() if k in used})
+    assert not any(
+        "grouped" in name for name in kernels(lower(lay_out(imported(model)), "float32", fill=filling(hw.AVX2)).mod)
+    )
 
 
 @pytest.mark.parametrize("channels", [18, 33, 100])

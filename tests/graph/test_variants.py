@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from compiler.frontend import load
 from compiler.graph.algorithms import Algorithm, Convolution, candidates, choose, estimate
+from compiler.graph.filling import filling
 from compiler.graph.pipeline import lay_out, lower
 from compiler.graph.scheduling import as_task
 from compiler.graph.variants import Layer, Task, Variants, calls, expand
 from compiler.records.workload import workload_of
 from compiler.runtime.threads import ComputeThread
 from tests.graph.graphs import assert_like_onnxruntime, conv, imported, module, node, weight
+from tests.schedules import hardware_for_tests as hw
 
 DIRECT, TWO, FOUR = Algorithm.DIRECT, Algorithm.WINOGRAD_2, Algorithm.WINOGRAD_4
 
@@ -134,7 +136,7 @@ def assignments(convolutions: list[Convolution], count: int) -> list[tuple[Algor
 @pytest.mark.parametrize("name", GRAPHS)
 def test_every_kernel_of_any_choice_is_the_task_of_its_layer(name: str, tmp_path: Path) -> None:
     mod = laid_out(name, tmp_path)
-    found = expand(mod, "float32", lanes=8)
+    found = expand(mod, "float32", fill=filling(hw.AVX2))
     assert [layer.conv for layer in found.layers].count(None) + len(found.convolutions) == len(found.layers)
     for layer in found.layers:
         offered = candidates(found.convolutions[layer.conv]) if layer.conv is not None else [DIRECT]
@@ -143,7 +145,7 @@ def test_every_kernel_of_any_choice_is_the_task_of_its_layer(name: str, tmp_path
     by_conv = {layer.conv: layer for layer in found.layers if layer.conv is not None}
     others = sorted(layer.tasks[DIRECT] for layer in found.layers if layer.conv is None)
     for chosen in assignments(found.convolutions, 4):
-        lowered = lower(mod, "float32", lambda index, _, chosen=chosen: chosen[index], lanes=8)
+        lowered = lower(mod, "float32", lambda index, _, chosen=chosen: chosen[index], fill=filling(hw.AVX2))
         assert lowered.algorithms == list(chosen)
         seen = []
         for function, index in calls(lowered):
@@ -187,7 +189,7 @@ def test_storage_and_batch_are_part_of_a_task(tmp_path: Path) -> None:
 
 
 def test_a_builtin_model_maps_all_its_layers() -> None:
-    found = expand(lay_out(imported(load("squeezenet"))), "float32", lanes=8)
+    found = expand(lay_out(imported(load("squeezenet"))), "float32", fill=filling(hw.AVX2))
     convolutions = [layer for layer in found.layers if layer.conv is not None]
     assert len(convolutions) == len(found.convolutions) == 26
     assert [layer.conv for layer in convolutions] == sorted(layer.conv for layer in convolutions)

@@ -9,6 +9,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 import targets
+from compiler.linker import linker
 from compiler.package import KernelWork, Manifest, ModelInfo, Package, TargetInfo, write
 from compiler.runtime import threads as _threads  # noqa: F401  (before TVM computes anything)
 from compiler.tensors import TensorSpec
@@ -45,13 +46,14 @@ def onnx_model(batch: int = 2, softmax: bool = True, scale: float = 1.0) -> onnx
 
 
 def compile_library(path: Path, model: onnx.ModelProto) -> None:
-    """Compile with stock TVM for `TARGET` and write the shared library to `path`."""
+    """Compile with stock TVM for `TARGET`, link as edgetune does, and write the shared library to `path`."""
     import tvm
     from tvm.relax.frontend.onnx import from_onnx
 
     target = targets.get(TARGET).to_tvm()
     with target:
-        tvm.compile(from_onnx(model, keep_params_in_input=False), target).export_library(str(path))
+        compiled = tvm.compile(from_onnx(model, keep_params_in_input=False), target)
+    compiled.export_library(str(path), fcompile=linker())
 
 
 def manifest(batch: int = 2, **changes: object) -> Manifest:

@@ -169,6 +169,15 @@ def test_thread_counts_are_exact_and_side_by_side(package: Package) -> None:
         assert len(os.sched_getaffinity(0)) == CPUS, "the caller must not be pinned"
 
 
+@pytest.mark.skipif(CPUS < 2, reason="needs two CPUs")
+def test_each_thread_has_its_cpu_where_all_are_used(package: Package) -> None:
+    with LocalSession(threads=CPUS) as every, LocalSession(threads=1) as one:
+        for session, cpus in ((every, 1), (one, CPUS)):
+            session.load(package).run(small.inputs())
+            assert len(session._compute.call(os.sched_getaffinity, 0)) == cpus
+        assert len(os.sched_getaffinity(0)) == CPUS, "the caller must not be pinned"
+
+
 def test_thread_counts_that_cannot_be() -> None:
     for threads in (0, -1, CPUS + 1):
         with pytest.raises(UsageError, match=f"1 to {CPUS} CPUs"):

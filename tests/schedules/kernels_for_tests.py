@@ -13,6 +13,7 @@ from tvm import te, topi
 from compiler.graph.kernels.concat import concat
 from compiler.graph.kernels.conv2d import conv2d
 from compiler.graph.kernels.dense import dense
+from compiler.graph.kernels.grouped import conv2d_grouped
 from compiler.graph.kernels.lrn import lrn
 from compiler.graph.kernels.padding import four
 from compiler.graph.kernels.pool2d import pool2d
@@ -126,6 +127,34 @@ def conv_case(
 
     def compute(x: te.Tensor, w: te.Tensor, *more: te.Tensor) -> te.Tensor:
         result = conv2d(x, w, strides, sides, dilation, groups, kept)
+        return behind(result, list(more)) if behind else result
+
+    return task_case(compute, [data, weight, *extra], expected, weight=1)
+
+
+def grouped_case(
+    shape: tuple[int, int, int, int],
+    groups: int,
+    channels: int,
+    filled: int,
+    kernel: tuple[int, int] = (1, 1),
+    strides: tuple[int, int] = (1, 1),
+    pads: Sequence[int] = (0,),
+    dilation: tuple[int, int] = (1, 1),
+    epilogue: str | None = "relu",
+    storage: str = "float32",
+) -> Case:
+    """A convolution in groups of `channels` that are computed as `filled`."""
+    ci = shape[3] // groups
+    data = values(1, *shape)
+    weight = (values(2, *kernel, ci, groups, filled) / np.sqrt(np.prod(kernel))).astype(storage)
+    sides = four(pads)
+    kept = weight[..., :channels].reshape(*kernel, ci, groups * channels)
+    out = conv2d_reference(data, kept, strides, sides, dilation, groups)
+    behind, extra, expected = with_epilogue(epilogue, out.reshape(*out.shape[:3], groups, channels))
+
+    def compute(x: te.Tensor, w: te.Tensor, *more: te.Tensor) -> te.Tensor:
+        result = conv2d_grouped(x, w, strides, sides, dilation, channels)
         return behind(result, list(more)) if behind else result
 
     return task_case(compute, [data, weight, *extra], expected, weight=1)

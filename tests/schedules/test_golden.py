@@ -19,6 +19,7 @@ from tests.schedules.kernels_for_tests import (
     concat_case,
     conv_case,
     dense_case,
+    grouped_case,
     lrn_case,
     pool_case,
     winograd_case,
@@ -28,6 +29,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 KERNELS: dict[str, Callable[[], Case]] = {
     "conv2d": partial(conv_case, (1, 14, 14, 32), 64, pads=(1,)),
+    "grouped": partial(grouped_case, (1, 14, 14, 68), 4, 34, 40),
     "winograd": partial(winograd_case, 2, (1, 14, 14, 32), 64),
     "dense": partial(dense_case, 1, 256, 512),
     "window-pool": partial(pool_case, "max", (1, 14, 14, 32), (3, 3), (2, 2), (1, 1, 1, 1)),

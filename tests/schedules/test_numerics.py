@@ -19,6 +19,7 @@ from tests.schedules.kernels_for_tests import (
     concat_case,
     conv_case,
     dense_case,
+    grouped_case,
     lrn_case,
     pool_case,
     sum_case,
@@ -58,6 +59,16 @@ CONVOLUTIONS: dict[str, Callable[[], Case]] = {
     "depthwise, 7 channels": partial(conv_case, (1, 9, 9, 7), 7, groups=7, pads=(1,)),
     "fp16 storage": partial(conv_case, (1, 8, 8, 16), 32, pads=(1,), storage="float16"),
     "depthwise, fp16 storage": partial(conv_case, (1, 8, 8, 16), 16, groups=16, pads=(1,), storage="float16"),
+}
+
+GROUPED: dict[str, Callable[[], Case]] = {
+    "34 of 40 channels": partial(grouped_case, (1, 8, 12, 24), 4, 34, 40),
+    "several tiles, the last one partly kept": partial(grouped_case, (1, 7, 7, 32), 4, 68, 72, epilogue="residual"),
+    "3x3, padded": partial(grouped_case, (2, 9, 8, 12), 3, 10, 16, (3, 3), pads=(1,)),
+    "strided, dilated": partial(grouped_case, (1, 11, 13, 8), 2, 5, 8, (3, 3), (2, 2), (2,), (2, 2)),
+    "nothing filled": partial(grouped_case, (1, 5, 6, 8), 2, 16, 16, epilogue=None),
+    "less than a vector": partial(grouped_case, (1, 5, 6, 8), 4, 3, 4),
+    "fp16 storage": partial(grouped_case, (1, 6, 8, 16), 4, 12, 16, storage="float16"),
 }
 
 WINOGRADS: dict[str, Callable[[], Case]] = {
@@ -181,6 +192,7 @@ CASES = {
     f"{family}: {name}": make
     for family, cases in {
         "conv2d": CONVOLUTIONS,
+        "grouped": GROUPED,
         "winograd": WINOGRADS,
         "dense": DENSE,
         "pool2d": POOLS,
@@ -243,6 +255,7 @@ def test_every_design_space_computes_the_same(name: str, compute: ComputeThread)
         "conv2d: primes",
         "conv2d: groups",
         "conv2d: depthwise",
+        "grouped: 34 of 40 channels",
         "winograd: m=4",
         "dense: m=1",
         "dense: m=8",
@@ -266,6 +279,7 @@ def test_the_zero_trial_schedule_for_other_cpus(name: str, hardware: targets.Har
         "conv2d: filled up to 48 channels",
         "conv2d: depthwise, dilated",
         "conv2d: fp16 storage",
+        "grouped: 3x3, padded",
         "winograd: m=2, odd sizes, no padding",
         "winograd: m=4",
         "dense: m=1",

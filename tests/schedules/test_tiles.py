@@ -47,6 +47,24 @@ def test_register_tiles_fit_and_divide(rows: int, channels: int, hardware: Hardw
     assert found == tiles.register_tiles(rows, channels, hardware), "and always the same one"
 
 
+@given(st.integers(1, 64), st.integers(1, 512), HARDWARE)
+def test_filled_channels_are_a_few_more_at_most_and_worth_it(rows: int, channels: int, hardware: Hardware) -> None:
+    count = tiles.filled(channels, rows, hardware)
+    lanes = (hardware.vector_bits or 0) // 32
+    assert channels <= count <= channels + lanes
+    if channels % lanes == 0:
+        assert count == channels
+    assert tiles.lanes_for(count, hardware) >= tiles.lanes_for(channels, hardware)
+
+
+def test_filled_channels_of_known_kernels() -> None:
+    """The groups of ShuffleNet: a CPU that runs wide vectors in halves fills narrower ones."""
+    halves = Hardware(cores=2, vector_bits=512, fma_bits=256, vector_registers=32)
+    whole = Hardware(cores=2, vector_bits=512, vector_registers=32)
+    assert [tiles.filled(c, 28, halves) for c in (28, 34, 64)] == [32, 40, 64]
+    assert [tiles.filled(c, 28, whole) for c in (28, 34, 64)] == [32, 48, 64]
+
+
 @given(st.integers(1, 32), st.integers(1, 32))
 def test_efficiency_is_a_share_that_grows_with_the_tile(rows: int, vectors: int) -> None:
     share = tiles.efficiency(rows, vectors)

@@ -13,6 +13,7 @@ import tvm
 from tvm import relax, te, tirx
 
 from ..algorithms import Algorithm, Convolution, choose
+from ..filling import Fill, unfilled
 from ..kernels import bounds
 from ..kernels.concat import concat
 from ..kernels.conv2d import conv2d
@@ -33,12 +34,12 @@ class Legalizer:
     """Counts convolutions as it lowers them and keeps what was chosen for each.
 
     `storage` is the type that weights are kept in (`float32` or `float16`); one that float16 cannot hold stays wide.
-    `lanes` is how many float32 a vector of the target holds: convolutions are given channels to fill the last one.
+    `fill` says how many channels a convolution computes so that they fill vectors.
     """
 
-    def __init__(self, storage: str = "float32", chooser: Choose | None = None, lanes: int = 1) -> None:
+    def __init__(self, storage: str = "float32", chooser: Choose | None = None, fill: Fill = unfilled) -> None:
         self.storage = storage
-        self.lanes = lanes
+        self.fill = fill
         self.chooser = chooser or (lambda _, conv: choose(conv))
         self.convolutions: list[Convolution] = []
         self.algorithms: list[Algorithm] = []
@@ -65,7 +66,8 @@ class Legalizer:
     def _default(self, bb: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
         return call.op.get_attr("FLegalize")(bb, call)
 
-    def _weight(self, array: np.ndarray, name: str) -> Constant:
+    def weight(self, array: np.ndarray, name: str) -> Constant:
+        """`array` as it is stored."""
         if self.storage == "float16" and array.dtype == np.float32:
             if np.abs(array).max(initial=0.0) <= HALF_MAX:
                 return relax.const(array.astype("float16"))
@@ -88,7 +90,7 @@ class Legalizer:
         self.algorithms.append(algorithm)
         name = f"conv2d {index}"
         if algorithm.tile:
-            transformed = self._weight(transform_weight(array_of(weight), algorithm.tile), name)
+            transformed = self.weight(transform_weight(array_of(weight), algorithm.tile), name)
             self.weights.append(transformed)
             return bb.call_te(
                 conv2d_winograd,
@@ -103,10 +105,11 @@ class Legalizer:
         channels = None
         if constant:
             array = array_of(weight)
-            if groups == 1 and out[3] > self.lanes and out[3] % self.lanes:
+            filled = self.fill(out[3], out[2]) if groups == 1 else out[3]
+            if filled > out[3]:
                 channels = out[3]
-                array = np.pad(array, [(0, 0)] * 3 + [(0, -channels % self.lanes)])
-            weight = self._weight(array, name)
+                array = np.pad(array, [(0, 0)] * 3 + [(0, filled - channels)])
+            weight = self.weight(array, name)
         self.weights.append(weight if constant else None)
         return bb.call_te(
             conv2d,
@@ -147,7 +150,7 @@ class Legalizer:
             return self._default(bb, call)
         if str(data.ty.dtype) != "float32" or not isinstance(weight, Constant):
             return self._default(bb, call)
-        stored = self._weight(array_of(weight), f"dense {right[0]}x{right[1]}")
+        stored = self.weight(array_of(weight), f"dense {right[0]}x{right[1]}")
         return bb.call_te(dense, data, stored, primfunc_name_hint="dense", primfunc_attrs=PATTERN)
 
     def concat(self, bb: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
