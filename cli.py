@@ -62,6 +62,7 @@ io_precision = click.option(
     show_default=True,
     help="Precision of inputs and outputs.",
 )
+zero_trial = click.option("--zero-trial", is_flag=True, help="Use no records: every kernel has its untuned schedule.")
 common = _options(json_file, debug)
 
 
@@ -114,6 +115,7 @@ def tune(models: Sequence[str], json: str | None, **options: Any) -> None:
 @threads
 @dump
 @unverified
+@zero_trial
 @common
 def compile_(model: str, json: str | None, **options: Any) -> None:
     """Build a package of MODEL from the records at hand, verified against ONNX Runtime."""
@@ -157,6 +159,7 @@ def run(package: str, json: str | None, **options: Any) -> None:
 @seed
 @threads
 @unverified
+@zero_trial
 @common
 @click.pass_context
 def bench(context: click.Context, sources: Sequence[str], json: str | None, **options: Any) -> None:

@@ -39,7 +39,8 @@ def main() -> int:
                     package = Path(folder) / "package.tar"
                     started = time.monotonic()
                     command = [sys.executable, str(ROOT / "cli.py"), "compile", model, "--batch", batch]
-                    command += ["--precision", precision, "--logs", options.logs or folder, "-o", str(package)]
+                    command += ["--precision", precision, "-o", str(package)]
+                    command += ["--logs", options.logs] if options.logs else ["--zero-trial"]
                     done = subprocess.run(command, capture_output=True, text=True)
                     seconds = time.monotonic() - started
                     total += 1

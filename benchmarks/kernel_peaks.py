@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--models", default=",".join(builtin_names()))
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--precision", default="fp32")
-    parser.add_argument("--logs", help="record store; default: an empty one")
+    parser.add_argument("--logs", help="record store; default: none, so every kernel has its zero-trial schedule")
     parser.add_argument("--json", help="append a line per kernel to this file")
     options = parser.parse_args()
     for model in options.models.split(","):
@@ -65,7 +65,8 @@ def profiled(model: str, options: argparse.Namespace) -> tuple[list[dict], objec
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "package.tar"
         command = [sys.executable, str(ROOT / "cli.py"), "compile", model, "--batch", str(options.batch)]
-        command += ["--precision", options.precision, "--logs", options.logs or folder, "-o", str(path)]
+        command += ["--precision", options.precision, "-o", str(path)]
+        command += ["--logs", options.logs] if options.logs else ["--zero-trial"]
         subprocess.run(command, check=True, capture_output=True)
         package = open_package(path)
         threads = package.manifest.threads

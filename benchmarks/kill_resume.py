@@ -60,10 +60,11 @@ def main() -> int:
         folder = Path(name)
         command = [sys.executable, str(ROOT / "cli.py"), "tune", options.model, "--trials", str(options.trials)]
         command += ["--logs", str(folder)]
+        environment = {**os.environ, "EDGETUNE_NO_SHIPPED_LOGS": "1"}
         for kill in range(1, options.kills + 1):
             known = trials(folder)
             process = subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, env=environment
             )
             deadline = time.monotonic() + START_SECONDS
             while process.poll() is None and len(trials(folder)) == len(known) and time.monotonic() < deadline:
@@ -87,7 +88,7 @@ def main() -> int:
             )
         known = trials(folder)
         found = folder / "summary.jsonl"
-        done = subprocess.run([*command, "--json", str(found)], capture_output=True, text=True)
+        done = subprocess.run([*command, "--json", str(found)], capture_output=True, text=True, env=environment)
         total = trials(folder)
         summary = json.loads(found.read_text().splitlines()[-1]) if found.exists() else {}
         print(

@@ -15,7 +15,7 @@ from compiler.commands import parse
 from compiler.commands.build_package import BuildRequest, build_package
 from compiler.commands.hardware import find_target, must_fit, must_have_cpus, must_run, session_threads
 from compiler.commands.source import is_package, must_exist, opened_package
-from compiler.commands.store import opened_store
+from compiler.commands.store import records_at_hand
 from compiler.errors import EdgetuneError, UsageError
 from compiler.frontend.model import Model
 from compiler.package import Package
@@ -33,6 +33,7 @@ _FIXED = {
     "io_precision": "--io-precision",
     "shapes": "--shape",
     "logs": "--logs",
+    "zero_trial": "--zero-trial",
 }
 
 
@@ -53,6 +54,7 @@ class BenchOptions:
     seed: int
     threads: int | None
     allow_unverified: bool
+    zero_trial: bool
     given: frozenset[str]
 
 
@@ -144,7 +146,10 @@ def _compiled(
     must_run(target, "measure")
     step(f"Loading {source}")
     model = load(source, batch=batch, shapes=parse.shapes(options.shapes) or None, seed=options.seed)
-    with tempfile.TemporaryDirectory(prefix="edgetune-bench-") as folder, opened_store(options.logs, target) as store:
+    with (
+        tempfile.TemporaryDirectory(prefix="edgetune-bench-") as folder,
+        records_at_hand(options.logs, target, options.zero_trial) as store,
+    ):
         package = build_package(
             BuildRequest(
                 model=model,

@@ -44,8 +44,8 @@ class BuildRequest:
     allow_unverified: bool = False
 
 
-def build_package(request: BuildRequest, store: Store, output: Output, step: Steps) -> Package:
-    """Compile, verify against ONNX Runtime, and only then write `request.path`.
+def build_package(request: BuildRequest, store: Store | None, output: Output, step: Steps) -> Package:
+    """Compile from the records in `store`, verify against ONNX Runtime, and only then write `request.path`.
 
     A package for hardware that this machine is not cannot be verified here: it is written and says so. Raises
     EdgetuneError, with nothing left at `request.path`, when verification fails and `allow_unverified` is not given.

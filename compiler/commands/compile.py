@@ -12,7 +12,7 @@ from compiler.commands.build_package import BuildRequest, build_package, check_p
 from compiler.commands.hardware import find_target, must_compile, must_have_cpus, thread_count
 from compiler.commands.inspect import package_facts
 from compiler.commands.source import must_be_model
-from compiler.commands.store import opened_store
+from compiler.commands.store import records_at_hand
 from compiler.places import make_folder
 from compiler.report import format as fmt
 from compiler.report.output import Output
@@ -37,6 +37,7 @@ def compile_(
     threads: int | None,
     dump: str | None,
     allow_unverified: bool,
+    zero_trial: bool,
 ) -> None:
     """Build the package and say what is in it."""
     from compiler.frontend import load
@@ -54,7 +55,7 @@ def compile_(
         check_place(Path(path), source)
     if dump is not None:
         make_folder(Path(dump), "--dump")
-    with steps(output) as step, opened_store(logs, chosen) as store:
+    with steps(output) as step, records_at_hand(logs, chosen, zero_trial) as store:
         step(f"Loading {source}")
         model = load(source, batch=batch, shapes=wanted or None, seed=seed)
         default = f"{model.name}-{chosen.name}-b{model.batch or 1}-{precision}.tar"

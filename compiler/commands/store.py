@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,13 +28,30 @@ def existing_store(logs: str | None) -> Store:
     return open_store(logs)
 
 
+NO_SHIPPED = "EDGETUNE_NO_SHIPPED_LOGS"
+"""Set to anything, the records that come with edgetune are left out: for measuring what tuning itself brings."""
+
+
 @contextmanager
 def opened_store(logs: str | None, target: targets.Target) -> Iterator[Store]:
     """The store, after the records that come with edgetune for `target` as it is here have been taken in."""
     from compiler.records.shipped import import_shipped
 
     with open_store(logs) as opened:
-        import_shipped(opened, targets.fingerprint(target).id)
+        if not os.environ.get(NO_SHIPPED):
+            import_shipped(opened, targets.fingerprint(target).id)
+        yield opened
+
+
+@contextmanager
+def records_at_hand(logs: str | None, target: targets.Target, zero_trial: bool) -> Iterator[Store | None]:
+    """The store as `opened_store` opens it, or None with `zero_trial`. Raises UsageError where both are asked for."""
+    if zero_trial and logs is not None:
+        raise UsageError("--zero-trial uses no records, and --logs names some: give one of them")
+    if zero_trial:
+        yield None
+        return
+    with opened_store(logs, target) as opened:
         yield opened
 
 

@@ -171,3 +171,10 @@ def test_tensors_that_do_not_fit_into_memory(tmp_path: Path, capsys: pytest.Capt
     path = write(tmp_path / "huge.tar", {"library.so": b"\x7fELF"}, small.manifest(inputs=inputs)).path
     for command in ("run", "verify"):
         assert "take 4 TB" in refused(1, capsys, command, path)
+
+
+def test_no_records_and_these_records_contradict_each_other(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("compile", "bench"):
+        assert "--zero-trial" in refused(2, capsys, command, model, "--zero-trial", "--logs", tmp_path)
