@@ -15,7 +15,7 @@ from compiler.commands import parse
 from compiler.commands.build_package import BuildRequest, build_package
 from compiler.commands.hardware import find_target, must_fit, must_have_cpus, must_run, session_threads
 from compiler.commands.source import is_package, must_exist, opened_package
-from compiler.commands.store import records_at_hand
+from compiler.commands.store import must_agree, records_at_hand
 from compiler.errors import EdgetuneError, UsageError
 from compiler.frontend.model import Model
 from compiler.package import Package
@@ -67,6 +67,7 @@ def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None
 
     peers = parse.choices(options.vs, "--vs", peer_names()) if options.vs else []
     protocol = Protocol(runs=options.runs, seconds=options.seconds)
+    must_agree(options.logs, options.zero_trial)
     parse.precisions(options.precisions)
     parse.shapes(options.shapes)
     must_have_cpus(options.threads)

@@ -12,7 +12,7 @@ from compiler.commands.build_package import BuildRequest, build_package, check_p
 from compiler.commands.hardware import find_target, must_compile, must_have_cpus, thread_count
 from compiler.commands.inspect import package_facts
 from compiler.commands.source import must_be_model
-from compiler.commands.store import records_at_hand
+from compiler.commands.store import must_agree, records_at_hand
 from compiler.places import make_folder
 from compiler.report import format as fmt
 from compiler.report.output import Output
@@ -42,6 +42,7 @@ def compile_(
     """Build the package and say what is in it."""
     from compiler.frontend import load
 
+    must_agree(logs, zero_trial)
     chosen = find_target(target, threads)
     must_compile(chosen)
     if target == "native":

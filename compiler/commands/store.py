@@ -43,11 +43,15 @@ def opened_store(logs: str | None, target: targets.Target) -> Iterator[Store]:
         yield opened
 
 
-@contextmanager
-def records_at_hand(logs: str | None, target: targets.Target, zero_trial: bool) -> Iterator[Store | None]:
-    """The store as `opened_store` opens it, or None with `zero_trial`. Raises UsageError where both are asked for."""
+def must_agree(logs: str | None, zero_trial: bool) -> None:
+    """Raises UsageError where records are both named and not wanted."""
     if zero_trial and logs is not None:
         raise UsageError("--zero-trial uses no records, and --logs names some: give one of them")
+
+
+@contextmanager
+def records_at_hand(logs: str | None, target: targets.Target, zero_trial: bool) -> Iterator[Store | None]:
+    """The store as `opened_store` opens it, or None with `zero_trial`."""
     if zero_trial:
         yield None
         return
