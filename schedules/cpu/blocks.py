@@ -16,11 +16,13 @@ class NotApplicable(Exception):  # noqa: N818 - it says which family is next, no
 
 @dataclass
 class Anchored:
-    """A function with one block that does the work, an optional `pad` before it and one behind that writes out."""
+    """A function with one block that does the work, one behind that writes out, and before it, if there are such, `pad`
+    and `widen`, which makes float32 of weights stored narrower."""
 
     anchor: SBlockRV
     pad: SBlockRV | None
     out: SBlockRV
+    widen: SBlockRV | None = None
 
 
 def root_blocks(sch: s_tir.Schedule) -> list[SBlockRV]:
@@ -50,8 +52,10 @@ def extents(sch: s_tir.Schedule, block: SBlockRV) -> list[int]:
     return [extent(sch, loop) for loop in sch.get_loops(block)]
 
 
-def gather(sch: s_tir.Schedule, kernel: str) -> Anchored:
+def gather(sch: s_tir.Schedule, kernel: str, keep_widened: bool = False) -> Anchored:
     """Find the block annotated `kernel`, inline everything elementwise around it, and return what is left.
+
+    Weights are widened by every read unless `keep_widened`.
 
     Raises NotApplicable where the function has other reductions, several outputs or blocks that cannot be inlined.
     """
@@ -64,7 +68,7 @@ def gather(sch: s_tir.Schedule, kernel: str) -> Anchored:
     outputs = [sch.get(b).name_hint for b in sch.get_output_blocks(sch.get_sblock("root"))]
     if len(outputs) != 1:
         raise NotApplicable("several outputs")
-    pad = None
+    pad = widen = None
     for block in blocks:
         name = sch.get(block).name_hint
         if name == anchor_name or name == outputs[0]:
@@ -76,10 +80,13 @@ def gather(sch: s_tir.Schedule, kernel: str) -> Anchored:
         ):
             pad = block
             continue
+        if keep_widened and kernel_of(sch, block) == "widen":
+            widen = block
+            continue
         _inline(sch, block)
     alone = anchor_name == outputs[0]
     out = sch.cache_write(anchor, 0, "global") if alone else sch.get_sblock(outputs[0])
-    return Anchored(anchor, pad, out)
+    return Anchored(anchor, pad, out, widen)
 
 
 def _inline(sch: s_tir.Schedule, block: SBlockRV) -> None:
@@ -96,6 +103,12 @@ def vectorize_inner(sch: s_tir.Schedule, loop: LoopRV, lanes: int) -> None:
         lanes //= 2
     if lanes > 1:
         sch.vectorize(sch.split(loop, [None, lanes])[1])
+
+
+def widen(sch: s_tir.Schedule, block: SBlockRV, at: LoopRV, lanes: int) -> None:
+    """Widen the weights that a turn of the loop `at` reads before they are read, into scratch memory."""
+    sch.compute_at(block, at, preserve_unit_loops=True)
+    vectorize_inner(sch, sch.get_loops(block)[-1], lanes)
 
 
 def parallel_outer(sch: s_tir.Schedule, loops: list[LoopRV]) -> LoopRV:

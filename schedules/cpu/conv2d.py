@@ -18,10 +18,11 @@ from tvm import s_tir
 
 from . import tiles
 from .accumulate import accumulate, write_out
-from .blocks import NotApplicable, extent, extents, gather, parallel_outer, vectorize_inner
+from .blocks import NotApplicable, extent, extents, gather, parallel_outer, vectorize_inner, widen
 
 KERNEL = "conv2d"
 VARIANTS = 6  # register tiles offered to the search
+PIXEL_TILES = 4  # in a row of the picture, from which on widening weights ahead pays
 
 
 def spaces(sch: s_tir.Schedule, hardware: tiles.Hardware) -> list[Callable[[s_tir.Schedule], None]]:
@@ -33,7 +34,18 @@ def spaces(sch: s_tir.Schedule, hardware: tiles.Hardware) -> list[Callable[[s_ti
         raise NotApplicable("not a convolution over two axes")
     groups = int(probe.get(parts.anchor).annotations["edgetune.groups"])
     found = tiles.register_tiles(sizes[2], sizes[3] // groups, hardware)[:VARIANTS]
-    return [partial(_schedule, tile=tile, hardware=hardware) for tile in found]
+    return [
+        partial(_schedule, tile=tile, hardware=hardware, keep_widened=_widen_ahead(sizes, tile, hardware))
+        for tile in found
+    ]
+
+
+def _widen_ahead(sizes: list[int], tile: tiles.RegisterTile, hardware: tiles.Hardware) -> bool:
+    """Whether weights stored narrower are widened for a channel tile at once: if many pixel tiles then read them, and
+    they stay in the second-level cache meanwhile."""
+    _, _, ow, _, rh, rw, rc = sizes
+    weights = 4 * rh * rw * rc * tile.channels
+    return ow // tile.rows >= PIXEL_TILES and weights <= (hardware.l2_bytes or 512 * 1024) // 2
 
 
 def chunks(
@@ -70,8 +82,8 @@ def chunks(
     return best[1] if best is not None else (1, 1)  # 1 divides everything
 
 
-def _schedule(sch: s_tir.Schedule, tile: tiles.RegisterTile, hardware: tiles.Hardware) -> None:
-    parts = gather(sch, KERNEL)
+def _schedule(sch: s_tir.Schedule, tile: tiles.RegisterTile, hardware: tiles.Hardware, keep_widened: bool) -> None:
+    parts = gather(sch, KERNEL, keep_widened)
     sizes = extents(sch, parts.anchor)
     stride, row_bytes = 1, 0
     if parts.pad is not None:
@@ -90,6 +102,8 @@ def _schedule(sch: s_tir.Schedule, tile: tiles.RegisterTile, hardware: tiles.Har
     sch.reorder(out_n, c_out, h_out, c_mid, h_in, w_out, w_in, c_in)
     piece = parallel_outer(sch, [out_n, c_out, h_out])
     sch.compute_at(parts.anchor, w_out, preserve_unit_loops=True)
+    if parts.widen is not None:
+        widen(sch, parts.widen, c_mid, tile.lanes)
     accumulate(sch, parts.anchor, tile, spatial=4)
     if parts.pad is not None:
         sch.compute_at(parts.pad, piece, preserve_unit_loops=True)

@@ -12,7 +12,7 @@ from functools import partial
 from tvm import s_tir
 
 from . import tiles
-from .blocks import NotApplicable, extent, extents, gather, parallel_outer
+from .blocks import NotApplicable, extent, extents, gather, parallel_outer, widen
 
 KERNEL = "dense"
 VARIANTS = 5
@@ -29,11 +29,12 @@ def spaces(sch: s_tir.Schedule, hardware: tiles.Hardware) -> list[Callable[[s_ti
     found = tiles.register_tiles(m, n, hardware)
     if m == 1:  # memory-bound: about four vectors a row of weights is a cache line or more per load stream
         found.sort(key=lambda t: abs(t.vectors - 4))
-    return [partial(_schedule, tile=tile, hardware=hardware) for tile in found[:VARIANTS]]
+    # With one tile of rows every weight is read once: there is nothing to widen it ahead for.
+    return [partial(_schedule, tile=tile, hardware=hardware, keep_widened=m > tile.rows) for tile in found[:VARIANTS]]
 
 
-def _schedule(sch: s_tir.Schedule, tile: tiles.RegisterTile, hardware: tiles.Hardware) -> None:
-    parts = gather(sch, KERNEL)
+def _schedule(sch: s_tir.Schedule, tile: tiles.RegisterTile, hardware: tiles.Hardware, keep_widened: bool) -> None:
+    parts = gather(sch, KERNEL, keep_widened)
     m, n, k = extents(sch, parts.anchor)
     out_m, out_n = sch.get_loops(parts.out)
     m_tiles, m_in = sch.split(out_m, [None, tile.rows])
@@ -48,6 +49,8 @@ def _schedule(sch: s_tir.Schedule, tile: tiles.RegisterTile, hardware: tiles.Har
     sch.reorder(n_out, m_out, n_mid, m_mid, m_in, n_in)
     parallel_outer(sch, [n_out, m_out])
     sch.compute_at(parts.anchor, m_mid, preserve_unit_loops=True)
+    if parts.widen is not None:
+        widen(sch, parts.widen, n_mid, tile.lanes)
     sch.set_scope(parts.anchor, 0, "local")
     row, column, r = sch.get_loops(parts.anchor)[-3:]
     steps = extent(sch, r)

@@ -313,6 +313,45 @@ def test_groups_are_filled_up_one_by_one(behind: str, precision: str, tmp_path: 
     assert_like_onnxruntime(model, tmp_path, threads, tolerance=tolerance, precision=precision)
 
 
+def shuffle(data: str, out: str) -> list[onnx.NodeProto]:
+    return [
+        node("Reshape", [data, "five"], [f"{out}5"]),
+        node("Transpose", [f"{out}5"], [f"{out}t"], perm=[0, 2, 1, 3, 4]),
+        node("Reshape", [f"{out}t", "four"], [out]),
+    ]
+
+
+@pytest.mark.parametrize("channels", [10, 16])
+@pytest.mark.parametrize("between", ["nothing", "depthwise", "depthwise with bias", "two uses"])
+def test_a_channel_shuffle_is_read_through(channels: int, between: str, tmp_path: Path, threads: ComputeThread) -> None:
+    """As in ShuffleNet: convolution in groups, shuffle, depthwise convolution, convolution in groups."""
+    width = 4 * channels
+    batch, _, height, wide = SHAPE
+    nodes = [node("Conv", ["x", "w"], ["a"], group=4), node("Relu", ["a"], ["b"]), *shuffle("b", "c")]
+    last = "c"
+    if between != "nothing":
+        inputs = ["c", "depth", "bias"] if "bias" in between else ["c", "depth"]
+        nodes.append(node("Conv", inputs, ["d"], pads=[1, 1, 1, 1], group=width))
+        last = "d"
+    nodes.append(node("Conv", [last, "v"], ["e"], group=4))
+    nodes.append(node("Add", ["e", "c"], ["y"]) if between == "two uses" else node("Relu", ["e"], ["y"]))
+    weights = {
+        "w": weight(1, width, SHAPE[1] // 4, 1, 1),
+        "v": weight(2, width, channels, 1, 1),
+        "depth": weight(3, width, 1, 3, 3),
+        "bias": values(4, width),
+        "five": np.array([batch, 4, channels, height, wide], "int64"),
+        "four": np.array([batch, width, height, wide], "int64"),
+    }
+    used = {name for n in nodes for name in n.input}
+    model = module(tmp_path, nodes, SHAPE, weights={k: v for k, v in weights.items() if k in used})
+    lowered = lower(lay_out(imported(model)), "float32", fill=filling(hw.AVX2)).mod
+    turns = [name for name in kernels(lowered) if "transpose" in name]
+    # One at the beginning and one at the end make NHWC of the model's NCHW and back.
+    assert len(turns) == (3 if between == "two uses" else 2), turns
+    assert_like_onnxruntime(model, tmp_path, threads)
+
+
 def test_groups_that_fill_vectors_stay_as_they_are(tmp_path: Path) -> None:
     nodes, weights = grouped_nodes(16, "other")
     used = {name for n in nodes for name in n.input}

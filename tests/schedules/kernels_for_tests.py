@@ -143,18 +143,20 @@ def grouped_case(
     dilation: tuple[int, int] = (1, 1),
     epilogue: str | None = "relu",
     storage: str = "float32",
+    shuffled: int = 1,
 ) -> Case:
-    """A convolution in groups of `channels` that are computed as `filled`."""
+    """A convolution in groups of `channels` that are computed as `filled`, of data after a channel shuffle."""
     ci = shape[3] // groups
     data = values(1, *shape)
     weight = (values(2, *kernel, ci, groups, filled) / np.sqrt(np.prod(kernel))).astype(storage)
     sides = four(pads)
     kept = weight[..., :channels].reshape(*kernel, ci, groups * channels)
-    out = conv2d_reference(data, kept, strides, sides, dilation, groups)
+    turned = data.reshape(*shape[:3], shuffled, -1).swapaxes(3, 4).reshape(shape)
+    out = conv2d_reference(turned, kept, strides, sides, dilation, groups)
     behind, extra, expected = with_epilogue(epilogue, out.reshape(*out.shape[:3], groups, channels))
 
     def compute(x: te.Tensor, w: te.Tensor, *more: te.Tensor) -> te.Tensor:
-        result = conv2d_grouped(x, w, strides, sides, dilation, channels)
+        result = conv2d_grouped(x, w, strides, sides, dilation, channels, shuffled)
         return behind(result, list(more)) if behind else result
 
     return task_case(compute, [data, weight, *extra], expected, weight=1)

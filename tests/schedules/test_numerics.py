@@ -58,6 +58,7 @@ CONVOLUTIONS: dict[str, Callable[[], Case]] = {
     "depthwise, large": partial(conv_case, (1, 9, 9, 16), 16, (7, 7), groups=16, pads=(3,), epilogue="residual"),
     "depthwise, 7 channels": partial(conv_case, (1, 9, 9, 7), 7, groups=7, pads=(1,)),
     "fp16 storage": partial(conv_case, (1, 8, 8, 16), 32, pads=(1,), storage="float16"),
+    "fp16 storage, long rows": partial(conv_case, (1, 6, 120, 16), 32, pads=(1,), storage="float16"),
     "depthwise, fp16 storage": partial(conv_case, (1, 8, 8, 16), 16, groups=16, pads=(1,), storage="float16"),
 }
 
@@ -67,6 +68,8 @@ GROUPED: dict[str, Callable[[], Case]] = {
     "3x3, padded": partial(grouped_case, (2, 9, 8, 12), 3, 10, 16, (3, 3), pads=(1,)),
     "strided, dilated": partial(grouped_case, (1, 11, 13, 8), 2, 5, 8, (3, 3), (2, 2), (2,), (2, 2)),
     "nothing filled": partial(grouped_case, (1, 5, 6, 8), 2, 16, 16, epilogue=None),
+    "shuffled": partial(grouped_case, (1, 8, 12, 24), 4, 34, 40, shuffled=3),
+    "shuffled, padded": partial(grouped_case, (1, 8, 7, 12), 2, 10, 16, (3, 3), pads=(1,), shuffled=4),
     "less than a vector": partial(grouped_case, (1, 5, 6, 8), 4, 3, 4),
     "fp16 storage": partial(grouped_case, (1, 6, 8, 16), 4, 12, 16, storage="float16"),
 }
@@ -92,6 +95,8 @@ DENSE: dict[str, Callable[[], Case]] = {
     "m=7": partial(dense_case, 7, 50, 64),
     "one output": partial(dense_case, 1, 19, 1),
     "fp16 storage": partial(dense_case, 1, 64, 64, "relu", "float16"),
+    "m=48, fp16 storage": partial(dense_case, 48, 64, 96, "relu", "float16"),
+    "m=48, fp16 storage, odd": partial(dense_case, 48, 33, 37, "residual", "float16"),
 }
 
 POOLS: dict[str, Callable[[], Case]] = {

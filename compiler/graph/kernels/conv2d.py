@@ -8,6 +8,7 @@ from tvm import te, tirx
 
 from . import GROUPS, KERNEL
 from .padding import out_size, pad_spatial
+from .widen import widened
 
 
 def conv2d(
@@ -23,7 +24,7 @@ def conv2d(
 
     With `channels` only so many of the co channels are kept: `weight` may hold more so that they fill whole vectors.
 
-    `weight` may be stored in a narrower type than `data`: it is widened as it is read, and sums are kept in float32.
+    `weight` may be stored in a narrower type than `data`: it is widened, and sums are kept in float32.
     """
     n, height, width, _ = (int(d) for d in data.shape)
     kernel_h, kernel_w, ci_group, co = (int(d) for d in weight.shape)
@@ -35,15 +36,12 @@ def conv2d(
     padded = pad_spatial(data, pads)
     rh, rw = te.reduce_axis((0, kernel_h), "rh"), te.reduce_axis((0, kernel_w), "rw")
 
-    def wide(value: tirx.PrimExpr) -> tirx.PrimExpr:
-        return value.astype("float32") if value.dtype != "float32" else value
-
+    wide = widened(weight)
     if ci_group == 1 and groups == co == int(data.shape[3]):
         return te.compute(
             (n, oh, ow, co),
             lambda b, y, x, c: te.sum(
-                wide(padded[b, y * stride_h + rh * dilation_h, x * stride_w + rw * dilation_w, c])
-                * wide(weight[rh, rw, 0, c]),
+                padded[b, y * stride_h + rh * dilation_h, x * stride_w + rw * dilation_w, c] * wide[rh, rw, 0, c],
                 axis=[rh, rw],
             ),
             name="conv2d_depthwise",
@@ -59,8 +57,7 @@ def conv2d(
     result = te.compute(
         (n, oh, ow, co),
         lambda b, y, x, c: te.sum(
-            wide(padded[b, y * stride_h + rh * dilation_h, x * stride_w + rw * dilation_w, channel(c)])
-            * wide(weight[rh, rw, rc, c]),
+            padded[b, y * stride_h + rh * dilation_h, x * stride_w + rw * dilation_w, channel(c)] * wide[rh, rw, rc, c],
             axis=[rh, rw, rc],
         ),
         name="conv2d",

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from tvm import te, tirx
+from tvm import te
 
 from . import KERNEL
+from .widen import widened
 
 
 def dense(data: te.Tensor, weight: te.Tensor) -> te.Tensor:
-    """`data` [m, k] times `weight` [k, n] -> [m, n] float32; a `weight` stored narrower is widened as it is read."""
+    """`data` [m, k] times `weight` [k, n] -> [m, n] float32; a `weight` stored narrower is widened."""
     m, k = (int(d) for d in data.shape)
     n = int(weight.shape[1])
     r = te.reduce_axis((0, k), "r")
 
-    def wide(value: tirx.PrimExpr) -> tirx.PrimExpr:
-        return value.astype("float32") if value.dtype != "float32" else value
-
+    wide = widened(weight)
     return te.compute(
         (m, n),
-        lambda i, j: te.sum(wide(data[i, r]) * wide(weight[r, j]), axis=[r]),
+        lambda i, j: te.sum(data[i, r] * wide[r, j], axis=[r]),
         name="dense",
         attrs={KERNEL: "dense"},
     )

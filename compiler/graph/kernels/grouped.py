@@ -12,6 +12,7 @@ from tvm import te, tirx
 
 from . import KERNEL
 from .padding import out_size, pad_spatial
+from .widen import widened
 
 
 def conv2d_grouped(
@@ -21,14 +22,18 @@ def conv2d_grouped(
     pads: Sequence[int],
     dilation: Sequence[int],
     channels: int,
+    shuffled: int = 1,
 ) -> te.Tensor:
     """Convolve `data` [n, h, w, groups * ci] with `weight` [kh, kw, ci, groups, filled]; the result is
     [n, oh, ow, groups, channels] in float32.
 
-    `weight` may be stored in a narrower type: it is widened as it is read, and sums are kept in float32. Of the
+    With `shuffled` the convolution is that of `data` after a channel shuffle: its channels seen as so many groups, and
+    those of all groups taken in turns. A channel is read by itself, so that it costs nothing to read another.
+
+    `weight` may be stored in a narrower type: it is widened, and sums are kept in float32. Of the
     `filled` channels a group, `channels` are kept.
     """
-    n, height, width, _ = (int(d) for d in data.shape)
+    n, height, width, every = (int(d) for d in data.shape)
     kernel_h, kernel_w, ci, groups, filled = (int(d) for d in weight.shape)
     stride_h, stride_w = (int(s) for s in strides)
     dilation_h, dilation_w = (int(d) for d in dilation)
@@ -38,14 +43,15 @@ def conv2d_grouped(
     padded = pad_spatial(data, pads)
     rh, rw, rc = (te.reduce_axis((0, k), name) for k, name in ((kernel_h, "rh"), (kernel_w, "rw"), (ci, "rc")))
 
-    def wide(value: tirx.PrimExpr) -> tirx.PrimExpr:
-        return value.astype("float32") if value.dtype != "float32" else value
+    def source(channel: tirx.PrimExpr) -> tirx.PrimExpr:
+        return channel if shuffled == 1 else (channel % shuffled) * (every // shuffled) + channel // shuffled
 
+    wide = widened(weight)
     result = te.compute(
         (n, oh, ow, groups, filled),
         lambda b, y, x, g, c: te.sum(
-            padded[b, y * stride_h + rh * dilation_h, x * stride_w + rw * dilation_w, g * ci + rc]
-            * wide(weight[rh, rw, rc, g, c]),
+            padded[b, y * stride_h + rh * dilation_h, x * stride_w + rw * dilation_w, source(g * ci + rc)]
+            * wide[rh, rw, rc, g, c],
             axis=[rh, rw, rc],
         ),
         name="conv2d_grouped",

@@ -14,6 +14,7 @@ from tvm import te, tirx
 
 from . import GROUPS, KERNEL
 from .padding import out_size, pad_spatial
+from .widen import widened
 
 # For each m: B^T (input), G (weight) and A^T (output), with the interpolation points 0, 1, -1, (2, -2,) infinity.
 MATRICES: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {
@@ -112,12 +113,10 @@ def conv2d_winograd(data: te.Tensor, weight: te.Tensor, pads: Sequence[int], gro
     def channel(o: tirx.PrimExpr) -> tirx.PrimExpr:
         return r if groups == 1 else (o // co_group) * ci_group + r
 
-    def wide(value: tirx.PrimExpr) -> tirx.PrimExpr:
-        return value.astype("float32") if value.dtype != "float32" else value
-
+    wide = widened(weight)
     product = te.compute(
         (alpha, alpha, tiles, co),
-        lambda e, v, t, o: te.sum(pack[e, v, t, channel(o)] * wide(weight[e, v, r, o]), axis=[r]),
+        lambda e, v, t, o: te.sum(pack[e, v, t, channel(o)] * wide[e, v, r, o], axis=[r]),
         name="product",
         attrs={KERNEL: "winograd", GROUPS: groups},
     )
