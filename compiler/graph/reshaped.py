@@ -7,6 +7,7 @@ that undoes it, it does no harm.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import tvm
 from tvm import relax
@@ -15,7 +16,7 @@ from .passes.channels_last import BINARY, UNARY
 from .rewriter import Constant, Rewriter, array_of, op_name, shape_of
 
 
-class Reshaped(Rewriter):
+class Reshaped(Rewriter, ABC):
     """`self.other` maps an old variable to its form in another shape; `self.env` to its own, made only when asked for.
 
     A pass derives from this and overrides `begin`.
@@ -25,9 +26,9 @@ class Reshaped(Rewriter):
         super().__init__(mod)
         self.other: dict[relax.Var, relax.Expr] = {}
 
+    @abstractmethod
     def begin(self, call: relax.Call) -> relax.Expr | None:
         """`call` with a result in another shape, or None where it stays as it is."""
-        raise NotImplementedError
 
     def bind(self, var: relax.Var, value: relax.Expr) -> None:
         new = self._convert(value) if isinstance(value, relax.Call) else None

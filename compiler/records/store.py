@@ -35,6 +35,9 @@ WHERE workload = ? AND fingerprint = ? AND cost IS NOT NULL AND {_NEWEST}
 ORDER BY cost, id LIMIT ?
 """
 
+# A check repeats a trial's measurement and is none; where the trial itself was pruned, it stands for it.
+_TRIALS = f"max(sum(run <> '{CHECK_RUN}'), count(DISTINCT trace_id))"
+
 
 @dataclass(frozen=True)
 class TaskSummary:
@@ -162,10 +165,11 @@ class Store(Connection):
 
     def trials(self, workload: str, fingerprint: str, run: str | None = None) -> int:
         """How many trials are kept, failed ones included; with `run` only those of that tuning run."""
-        sql = f"SELECT count(*) FROM records WHERE workload = ? AND fingerprint = ? AND run <> '{CHECK_RUN}'"
         if run is None:
-            return int(self.query(sql, (workload, fingerprint))[0][0])
-        return int(self.query(sql + " AND run = ?", (workload, fingerprint, run))[0][0])
+            sql = f"SELECT {_TRIALS} FROM records WHERE workload = ? AND fingerprint = ?"
+            return int(self.query(sql, (workload, fingerprint))[0][0] or 0)
+        sql = "SELECT count(*) FROM records WHERE workload = ? AND fingerprint = ? AND run = ?"
+        return int(self.query(sql, (workload, fingerprint, run))[0][0])
 
     def run_trials(self, run: str) -> dict[str, int]:
         """What a tuning run has done so far: workload -> trials, failed ones included."""
@@ -186,7 +190,7 @@ class Store(Connection):
         where, values = ("WHERE fingerprint = ?", (fingerprint,)) if fingerprint is not None else ("", ())
         sql = (
             "SELECT g.workload, w.name, g.fingerprint, g.trials, g.failed, g.first, g.last FROM ("
-            f"SELECT workload, fingerprint, sum(run <> '{CHECK_RUN}') AS trials, "
+            f"SELECT workload, fingerprint, {_TRIALS} AS trials, "
             f"sum(cost IS NULL AND run <> '{CHECK_RUN}') AS failed, "
             f"min(created) AS first, max(created) AS last FROM records {where} GROUP BY fingerprint, workload) AS g "
             "JOIN workloads AS w ON w.hash = g.workload ORDER BY g.fingerprint, w.name, g.workload"

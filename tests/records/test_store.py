@@ -96,6 +96,18 @@ def test_records_of_another_tvm_are_found_only_on_request(store: Store) -> None:
     assert store.best_other_version(HASHES[0], target=target, **here) is None, "it was found to be wrong"
 
 
+def test_a_check_is_no_trial_but_stands_for_one_that_was_pruned(store: Store) -> None:
+    trial = record()
+    store.add_many([trial, failed(trace=trace(1))])
+    store.add(dataclasses.replace(trial, checked=True, created=now(), run=CHECK_RUN))
+    assert store.trials(HASHES[0], FP) == 2 == store.summary()[0].trials
+    with open_store(store.path.parent / "shared") as other:
+        other.add_workload(WORKLOADS[0])
+        other.add_many(store.top(HASHES[0], FP, 1))
+        assert other.trials(HASHES[0], FP) == 1 == other.summary()[0].trials
+        assert other.trials(HASHES[1], FP) == 0
+
+
 def test_a_run_can_count_what_it_has_done(store: Store) -> None:
     store.add_many([record(), failed(trace=trace(1)), record(workload=HASHES[1]), record(run="run-2")])
     assert store.trials(HASHES[0], FP, "run-1") == 2

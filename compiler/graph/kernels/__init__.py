@@ -6,3 +6,4 @@ fusion has put other operators around it.
 
 KERNEL = "edgetune.kernel"
 GROUPS = "edgetune.groups"  # of a convolution: a tile of channels must not straddle two groups
+FUSES_ELEMENTWISE = 4  # relax::OpPatternKind::kOutEWiseFusable: elementwise operators behind a kernel are fused into it

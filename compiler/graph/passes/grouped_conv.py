@@ -17,12 +17,11 @@ import tvm
 from tvm import relax
 
 from ..filling import Fill
+from ..kernels import FUSES_ELEMENTWISE
 from ..kernels.grouped import conv2d_grouped
 from ..kernels.padding import four
 from ..reshaped import Reshaped
 from ..rewriter import Constant, array_of, dtype_of, op_name, shape_of
-
-FUSES_ELEMENTWISE = 4  # relax::OpPatternKind::kOutEWiseFusable
 
 
 class _GroupedConv(Reshaped):

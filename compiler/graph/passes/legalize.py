@@ -14,7 +14,7 @@ from tvm import relax, te, tirx
 
 from ..algorithms import Algorithm, Convolution, choose
 from ..filling import Fill, unfilled
-from ..kernels import bounds
+from ..kernels import FUSES_ELEMENTWISE, bounds
 from ..kernels.concat import concat
 from ..kernels.conv2d import conv2d
 from ..kernels.dense import dense
@@ -23,7 +23,6 @@ from ..kernels.pool2d import pool2d
 from ..kernels.winograd import conv2d_winograd, transform_weight
 from ..rewriter import Constant, array_of, dtype_of, shape_of
 
-FUSES_ELEMENTWISE = 4  # relax::OpPatternKind::kOutEWiseFusable: elementwise operators behind are fused into the kernel
 PATTERN = {"op_pattern": FUSES_ELEMENTWISE}
 HALF_MAX = float(np.finfo("float16").max)
 

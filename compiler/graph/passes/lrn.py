@@ -9,11 +9,11 @@ from __future__ import annotations
 import tvm
 from tvm import relax
 
+from ..kernels import FUSES_ELEMENTWISE
 from ..kernels.lrn import lrn as lrn_kernel
 from ..rewriter import Constant, Rewriter, array_of, op_name, shape_of
 
 ATTRIBUTE = "edgetune.lrn"
-FUSES_ELEMENTWISE = 4  # relax::OpPatternKind::kOutEWiseFusable
 
 
 class _Lrn(Rewriter):
