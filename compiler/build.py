@@ -204,6 +204,7 @@ def generate(mod: tvm.IRModule, target: tvm.target.Target) -> tvm.relax.VMExecut
     import tvm
     from tvm import relax
 
+    from compiler.graph.passes.in_place import in_place
     from compiler.parallel.extent import announce_extents
 
     lowering = tvm.transform.Sequential(
@@ -220,7 +221,7 @@ def generate(mod: tvm.IRModule, target: tvm.target.Target) -> tvm.relax.VMExecut
             relax.transform.AttachGlobalSymbol(),
         ]
     )
-    return tvm.compile(announce_extents(mod), target=target, relax_pipeline=lowering)
+    return tvm.compile(announce_extents(in_place(mod)), target=target, relax_pipeline=lowering)
 
 
 def link(executable: tvm.relax.VMExecutable, library: Path, target: targets.Target) -> None:

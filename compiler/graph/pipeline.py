@@ -15,6 +15,7 @@ from .passes.batch_norm import batch_norm
 from .passes.bounded_indices import bounded_indices
 from .passes.channels_last import channels_last
 from .passes.clip import clip
+from .passes.concat_slices import concat_slices
 from .passes.flat_matmul import flat_matmul
 from .passes.fold_views import fold_views
 from .passes.grouped_conv import grouped_conv
@@ -82,6 +83,7 @@ def lower(
     mod = relax.transform.RewriteDataflowReshape()(mod)
     mod = relax.transform.DeadCodeElimination(["main"])(mod)
     mod = opaque_blocks(mod)
+    mod = concat_slices(mod)
     mod = layout_free(mod)
     if dump:
         dump(mod, "fused")

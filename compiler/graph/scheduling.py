@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from targets import Target
 
 # Attributes that say how a function came about; two kernels that compute the same are one task whatever these are.
-ORIGIN = ("op_pattern", "edgetune.lrn", "global_symbol")
+ORIGIN = ("op_pattern", "edgetune.lrn", "edgetune.concat", "global_symbol")
 
 
 def cpu_hardware(target: Target) -> Hardware:

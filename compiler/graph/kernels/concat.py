@@ -10,6 +10,8 @@ from tvm.script import tirx as script
 
 from . import KERNEL
 
+AXIS = "edgetune.concat"  # attribute of the function: the axis
+
 
 def concat(shapes: Sequence[Sequence[int]], dtype: str, axis: int) -> tirx.PrimFunc:
     """A function (inputs..., out) that writes the inputs, of `shapes`, one behind another along `axis` of `out`.
@@ -24,7 +26,7 @@ def concat(shapes: Sequence[Sequence[int]], dtype: str, axis: int) -> tirx.PrimF
     lines = [
         "@T.prim_func(private=True, s_tir=True)",
         f'def concat({", ".join(buffers)}, out: T.Buffer({tuple(out_shape)!r}, "{dtype}")):',
-        '    T.func_attr({"tirx.noalias": True})',
+        f'    T.func_attr({{"tirx.noalias": True, "{AXIS}": {axis}}})',
     ]
     offset = 0
     for k, shape in enumerate(shapes):
