@@ -17,6 +17,7 @@ from targets import toolchain
 
 # Zig builds its C library the first time that it links for a platform: half a minute on two cores.
 TIMEOUT_S = 600.0
+SHARED = ("-shared", "-fPIC", "-pthread")
 
 
 class FCompile(Protocol):
@@ -45,7 +46,7 @@ class Linker:
         if isinstance(objects, str):
             objects = [objects]
         pool = Path(f"{output}.pool.o")
-        command = [*self.command, "-shared", "-fPIC", "-pthread", "-o", output, *objects, str(pool), *(options or ())]
+        command = [*self.command, *SHARED, "-o", output, *objects, str(pool), *(options or ())]
         try:
             pool.write_bytes(pool_object(self.command, TIMEOUT_S))
             subprocess.run(command, check=True, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S)

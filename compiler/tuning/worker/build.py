@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from compiler.linker import linker
+from compiler.direct_linker import direct_linker
 from compiler.parallel.extent import announce_extents
 
 Candidate = tuple[str, list[tuple[tuple[int, ...], str]]]
@@ -20,11 +20,13 @@ def build(module: str, target: dict[str, Any], library: str, keep_packing: bool 
     """
     import tvm
     from tvm.s_tir.transform import RemoveWeightLayoutRewriteBlock
+    from tvm_ffi.serialization import from_json_graph_str
 
-    mod = tvm.ir.load_json(module)
+    # Not `tvm.ir.load_json`: what that does for files of older versions takes longer than all the rest of loading.
+    mod = from_json_graph_str(module)
     if not keep_packing:
         mod = RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(mod)
     compiled = tvm.compile(announce_extents(mod), target=tvm.target.Target(target))
     triple = str(target.get("host", target).get("mtriple", "")) or None
-    compiled.export_library(str(Path(library)), fcompile=linker(triple))
+    compiled.export_library(str(Path(library)), fcompile=direct_linker(triple))
     return library, [(tuple(int(d) for d in p.shape), str(p.dtype)) for p in mod["main"].params]
