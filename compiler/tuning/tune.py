@@ -307,8 +307,11 @@ class _Session:
             self.built += 1
             jobs.append({"module": candidate.module, "target": config, "library": str(folder / f"{self.built}.so")})
         self._show("building")
+        # The longest first: at the end, one would keep a single builder busy.
+        order = sorted(range(len(jobs)), key=lambda i: -len(jobs[i]["module"]))
         with self._step("build"):
-            built = builders.map("build", jobs, BUILD_SECONDS, stop=self._time_is_up)
+            outcomes = builders.map("build", [jobs[i] for i in order], BUILD_SECONDS, stop=self._time_is_up)
+        built = [outcomes[order.index(i)] for i in range(len(jobs))]
         results: dict[int, list[list[float]]] = {}
         self._show("measuring")
         with self._step("measure"):

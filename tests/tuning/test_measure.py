@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,3 +94,18 @@ def test_kernels_that_want_positive_numbers_can_be_compared(pool: Pool, tmp_path
     assert compared(pool, tmp_path, "te.sqrt(x)", "te.sqrt(x)").value == 0.0
     assert compared(pool, tmp_path, "te.sqrt(x) + 1", "te.sqrt(x)").value > 0.1
     assert compared(pool, tmp_path, "te.sqrt(x - 3)", "te.sqrt(x - 3)").value == 0.0, "not a number, both"
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(0.01, 1), (0.001, 3)])
+def test_threads_are_awake_before_the_first_time_is_taken(seconds: float, calls: int) -> None:
+    """A slow kernel is called once for that, a fast one until some milliseconds are over; each with new weights."""
+    from compiler.tuning.worker import measure
+
+    seen: list[int] = []
+
+    def kernel(turn: int) -> None:
+        seen.append(turn)
+        time.sleep(seconds)
+
+    measure._warm(kernel, ([turn] for turn in itertools.count()))
+    assert 1 <= len(seen) <= calls and seen == list(range(len(seen)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 from collections.abc import Sequence
 from typing import Any
 
@@ -79,9 +80,9 @@ class ArgumentSets:
         pattern = random_array(np.random.default_rng(0), (_PATTERN,), dtype)
         # An eighth more than is wanted now: another task's copies do not end at the same byte.
         count = -(-size * 9 // (8 * pattern.itemsize))
-        space = np.empty(count * pattern.itemsize + ALIGNMENT, "uint8")
-        start = -space.ctypes.data % ALIGNMENT
-        made = space[start : start + count * pattern.itemsize].view(pattern.dtype)
+        # Not of numpy, which asks for huge pages: a model's weights lie on common ones. Aligned, as whole pages are.
+        space = mmap.mmap(-1, count * pattern.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        made = np.frombuffer(space, pattern.dtype)
         for first in range(0, count, _PATTERN):
             made[first : first + _PATTERN] = pattern[: count - first]
         self._weights[dtype] = made
