@@ -85,6 +85,9 @@ def _one(sch: s_tir.Schedule, block: SBlockRV, hardware: tiles.Hardware) -> None
             sch.vectorize(inner)
             sch.decompose_reduction(block, reduced[0])
         return
+    if len(spatial) > 1 and total >= SMALL and _rows_apart(sch, block, lanes):
+        _rows(sch, spatial, lanes)
+        return
     fused = sch.fuse(*spatial)
     width = _width(total, lanes)
     if width == 1:
@@ -101,6 +104,25 @@ def _one(sch: s_tir.Schedule, block: SBlockRV, hardware: tiles.Hardware) -> None
     outer, _, inner = sch.split(fused, [pieces, None, width])
     sch.parallel(outer)
     sch.vectorize(inner)
+
+
+def _rows_apart(sch: s_tir.Schedule, block: SBlockRV, lanes: int) -> bool:
+    """Whether rows of whole vectors lie apart in one of the tensors, as those of a slice do: an index counted over all
+    elements would be divided by the length of a row at every vector."""
+    realized = sch.get(block)
+    row = extents(sch, block)[-1]
+    lengths = [int(region.source.shape[-1]) for region in (*realized.reads, *realized.writes)]
+    return row % lanes == 0 and any(length not in (1, row) for length in lengths)
+
+
+def _rows(sch: s_tir.Schedule, spatial: list[s_tir.schedule.LoopRV], lanes: int) -> None:
+    """Rows in parallel, each in vectors."""
+    *outer, last = spatial
+    fused = sch.fuse(*outer)
+    rows, row = _extent(sch, fused), _extent(sch, last)
+    pieces = max(d for d in tiles.divisors(rows) if rows // d * row >= INNER or d == 1)
+    sch.parallel(sch.split(fused, [pieces, None])[0])
+    sch.vectorize(sch.split(last, [None, lanes])[1])
 
 
 def _extent(sch: s_tir.Schedule, loop: s_tir.schedule.LoopRV) -> int:
