@@ -149,6 +149,7 @@ class _Session:
         from compiler.graph.scheduling import cpu_hardware
         from compiler.graph.variants import Task
         from compiler.tuning.search import Search, cost_model
+        from compiler.tuning.warm_start import warm_start
         from compiler.version import tool_version
 
         self.target, self.store, self.expanded, self.seed = target, store, expanded, seed
@@ -170,6 +171,7 @@ class _Session:
         self.spending = Spending(budget, self.resumed, seconds, checking=_checking_seconds(budget, len(states)))
         self.tvm_target = target.to_tvm()
         model_of_cost = cost_model(seed)
+        warm_start(model_of_cost, store, self.fingerprint.id, self.tvm_target, expanded.tasks)
         self.state = TuneState(states, self.resumed, 0, budget.trials, seconds, budget.seconds)
         wanted = [s for s in states if chosen is None or s.index in chosen]
         by_hash: dict[str, Task] = expanded.tasks

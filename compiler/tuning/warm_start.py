@@ -1,0 +1,64 @@
+"""What the cost model knows before the first trial: kernels of other tasks and models, measured on this device.
+
+The model ranks candidates by features of their loops and memory accesses (Zheng et al., "Ansor", OSDI 2020), so what
+was fast in one convolution says something about the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from compiler.errors import EdgetuneError
+from compiler.records.workload import apply_trace, load_workload
+
+if TYPE_CHECKING:
+    import tvm
+
+    from compiler.records.store import Store
+
+KERNELS = 12  # the most often measured ones; more teach little and take a tenth of a second each
+RECORDS = 16  # of a kernel, from its fastest to its slowest
+LEAST = 8  # fewer records of a kernel (what a shared log is pruned to) do not tell fast from slow
+
+
+def warm_start(
+    model: Any, store: Store, fingerprint: str, target: tvm.target.Target, without: Collection[str] = ()
+) -> int:
+    """Train `model` (of `search.cost_model`) on records of `fingerprint` in `store`; how many it learned from.
+
+    Workloads `without` are left to the searches that they belong to. What does not load or apply is left out.
+    """
+    from tvm.s_tir import meta_schedule as ms
+
+    known = [s for s in store.summary(fingerprint) if s.workload not in without and s.trials >= LEAST]
+    known.sort(key=lambda s: (-s.trials, s.workload))
+    learned = 0
+    lessons = []
+    for summary in known[:KERNELS]:
+        workload = store.workload(summary.workload)
+        if workload is None:
+            continue
+        try:
+            mod = load_workload(workload)
+        except EdgetuneError:
+            continue
+        records = store.top(summary.workload, fingerprint, 8 * RECORDS)
+        if len(records) < LEAST:
+            continue
+        spread = [records[i * (len(records) - 1) // (RECORDS - 1)] for i in range(RECORDS)]
+        schedules = [(sch, r) for r in dict.fromkeys(spread) for sch in [apply_trace(r, mod)] if sch is not None]
+        if schedules:
+            lessons.append((mod, schedules))
+    trained = model.last_train_size
+    for number, (mod, schedules) in enumerate(lessons, 1):
+        # Trained once, with the last of them: each training takes as long as reading several kernels.
+        model.last_train_size = trained if number == len(lessons) else 1 << 30
+        arguments = ms.arg_info.ArgInfo.from_entry_func(mod, True)
+        model.update(
+            ms.TuneContext(mod, target=target, num_threads=1),
+            [ms.MeasureCandidate(sch, arguments) for sch, _ in schedules],
+            [ms.runner.RunnerResult(list(record.seconds), None) for _, record in schedules],
+        )
+        learned += len(schedules)
+    return learned
