@@ -1,6 +1,6 @@
-"""How far each algorithm of a 3x3 convolution is from the exact result, beside ONNX Runtime's own.
+"""How far each algorithm of a 3x3 or 5x5 convolution is from the exact result, beside ONNX Runtime's own.
 
-    python benchmarks/convolution_error.py [--channels 64,256,512] [--size 28]
+    python benchmarks/convolution_error.py [--channels 64,256,512] [--size 28] [--kernel 3]
 
 A layer of normal random activations after ReLU and He-scaled weights, in FP32; the exact result is worked out in
 float64. Relative error in the L2 norm, and the largest error of an element over the largest element.
@@ -22,16 +22,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--channels", default="64,256,512")
     parser.add_argument("--size", type=int, default=28)
+    parser.add_argument("--kernel", type=int, choices=(3, 5), default=3)
     options = parser.parse_args()
+    algorithms = ("direct", "winograd-2x2", "winograd-4x4")[: 3 if options.kernel == 3 else 2]
+    shape = (options.kernel, options.kernel)
     print(f"{'channels':>8} {'algorithm':14} {'relative L2':>12} {'largest':>12}")
     for channels in map(int, options.channels.split(",")):
         random = np.random.default_rng(0)
         data = np.maximum(random.standard_normal((1, options.size, options.size, channels), dtype="float32"), 0)
-        weight = random.standard_normal((3, 3, channels, channels), dtype="float32") * np.float32(
-            np.sqrt(2 / (9 * channels))
-        )
+        weight = random.standard_normal((*shape, channels, channels), dtype="float32")
+        weight *= np.float32(np.sqrt(2 / (options.kernel**2 * channels)))
         exact = convolution(data.astype("float64"), weight.astype("float64"))
-        results = {name: ours(name, data, weight) for name in ("direct", "winograd-2x2", "winograd-4x4")}
+        results = {name: ours(name, data, weight) for name in algorithms}
         results["onnxruntime"] = onnxruntime(data, weight)
         for name, found in results.items():
             error = found.astype("float64") - exact
@@ -40,12 +42,14 @@ def main() -> None:
 
 
 def convolution(data: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """NHWC x HWIO with padding 1, as nine matrix products."""
+    """NHWC x HWIO, padded to keep its size, as a matrix product for each place of the kernel."""
     _, height, width, channels = data.shape
-    padded = np.pad(data, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    size = len(weight)
+    side = (size // 2, size // 2)
+    padded = np.pad(data, ((0, 0), side, side, (0, 0)))
     out = np.zeros((height * width, weight.shape[3]), data.dtype)
-    for y in range(3):
-        for x in range(3):
+    for y in range(size):
+        for x in range(size):
             out += padded[0, y : y + height, x : x + width].reshape(-1, channels) @ weight[y, x]
     return out.reshape(1, height, width, -1)
 
@@ -66,7 +70,8 @@ def ours(name: str, data: np.ndarray, weight: np.ndarray) -> np.ndarray:
     m = Algorithm(name).tile
     stored = transform_weight(weight, m) if m else weight
     x, w = (te.placeholder(a.shape, "float32", name=n) for a, n in ((data, "x"), (stored, "w")))
-    out = conv2d_winograd(x, w, (1, 1, 1, 1), 1, m) if m else conv2d(x, w, (1, 1), (1, 1, 1, 1), (1, 1), 1)
+    pads = (len(weight) // 2,) * 4
+    out = conv2d_winograd(x, w, pads, 1, m) if m else conv2d(x, w, (1, 1), pads, (1, 1), 1)
     func = te.create_prim_func([x, w, out]).with_attr("layout_free_buffers", [1])
     target = targets.get("native")
     sch = zero_trial(as_task(func), cpu_hardware(target))
@@ -84,7 +89,7 @@ def onnxruntime(data: np.ndarray, weight: np.ndarray) -> np.ndarray:
     channels, out = weight.shape[2:]
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
-        [helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])],
+        [helper.make_node("Conv", ["x", "w"], ["y"], pads=[len(weight) // 2] * 4)],
         "conv",
         [value("x", 1, [1, channels, *data.shape[1:3]])],
         [value("y", 1, [1, out, *data.shape[1:3]])],

@@ -1,4 +1,4 @@
-"""Which algorithm computes a convolution: direct, or Winograd with 2x2 or 4x4 outputs a tile.
+"""Which algorithm computes a convolution: direct, or Winograd with 2x2 outputs a tile (3x3 and 5x5) or 4x4 (3x3).
 
 The choice is made per convolution of the model, in the order in which the model runs them. Without records it follows
 the estimate below; with records it is the algorithm whose whole fused kernel was measured to be fastest.
@@ -43,17 +43,21 @@ class Convolution:
         return 2 * self.n * self.oh * self.ow * self.co * (self.ci // self.groups) * self.kernel[0] * self.kernel[1]
 
 
+WINOGRAD = {(3, 3): (Algorithm.WINOGRAD_2, Algorithm.WINOGRAD_4), (5, 5): (Algorithm.WINOGRAD_2,)}
+"""By kernel size. Larger tiles lose too much precision: see benchmarks/convolution_error.py."""
+
+
 def candidates(conv: Convolution) -> list[Algorithm]:
     """The algorithms that compute `conv`."""
     fits = (
-        conv.kernel == (3, 3)
+        conv.kernel in WINOGRAD
         and conv.stride == (1, 1)
         and conv.dilation == (1, 1)
         and conv.ci // conv.groups >= 16
         and conv.co // conv.groups >= 16
         and min(conv.oh, conv.ow) >= 4
     )
-    return [Algorithm.DIRECT, Algorithm.WINOGRAD_2, Algorithm.WINOGRAD_4] if fits else [Algorithm.DIRECT]
+    return [Algorithm.DIRECT, *WINOGRAD[conv.kernel]] if fits else [Algorithm.DIRECT]
 
 
 def estimate(conv: Convolution, algorithm: Algorithm) -> float:
@@ -62,8 +66,8 @@ def estimate(conv: Convolution, algorithm: Algorithm) -> float:
     m = algorithm.tile
     weights = conv.co * (conv.ci // conv.groups)
     if not m:
-        return conv.flops / 2 + 16.0 * 9 * weights
-    alpha = m + 2
+        return conv.flops / 2 + 16.0 * conv.kernel[0] * conv.kernel[1] * weights
+    alpha = m + conv.kernel[0] - 1
     tiles = conv.n * -(-conv.oh // m) * -(-conv.ow // m)
     # Few tiles leave too few rows to hide the loading of weights behind: the products then run at a fraction.
     rate = min(1.0, tiles / 12.0)

@@ -45,15 +45,16 @@ def test_the_choice_is_the_cheapest_candidate(found: Convolution) -> None:
     chosen = choose(found)
     assert chosen in offered
     assert estimate(found, chosen) == min(estimate(found, a) for a in offered) > 0
-    if found.kernel != (3, 3) or found.stride != (1, 1) or found.dilation != (1, 1):
+    if found.kernel not in ((3, 3), (5, 5)) or found.stride != (1, 1) or found.dilation != (1, 1):
         assert offered == [DIRECT]
 
 
-def test_winograd_is_for_dense_3x3() -> None:
+def test_winograd_is_for_dense_3x3_and_5x5() -> None:
     base = {"n": 1, "oh": 28, "ow": 28, "ci": 64, "co": 64, "kernel": (3, 3), "stride": (1, 1), "dilation": (1, 1)}
     assert candidates(Convolution(**base, groups=1)) == [DIRECT, TWO, FOUR]
     assert candidates(Convolution(**base, groups=4)) == [DIRECT, TWO, FOUR]
     assert candidates(Convolution(**base, groups=64)) == [DIRECT]
+    assert candidates(Convolution(**{**base, "kernel": (5, 5)}, groups=1)) == [DIRECT, TWO]
     assert choose(Convolution(**base, groups=1)) is not DIRECT
     assert [a.tile for a in Algorithm] == [0, 2, 4]
     assert Convolution(**base, groups=1).flops == 2 * 28 * 28 * 64 * 64 * 9

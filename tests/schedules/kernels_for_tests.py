@@ -170,8 +170,9 @@ def winograd_case(
     groups: int = 1,
     epilogue: str | None = "relu",
     storage: str = "float32",
+    kernel: int = 3,
 ) -> Case:
-    data, weight = values(1, *shape), values(2, 3, 3, shape[3] // groups, co) / 3
+    data, weight = values(1, *shape), values(2, kernel, kernel, shape[3] // groups, co) / kernel
     sides = four(pads)
     transformed = transform_weight(weight, m).astype(storage)
     out = conv2d_reference(data, weight, (1, 1), sides, (1, 1), groups)

@@ -84,6 +84,8 @@ WINOGRADS: dict[str, Callable[[], Case]] = {
     "m=4, groups": partial(winograd_case, 4, (1, 10, 7, 32), 64, groups=2),
     "m=4, odd channels": partial(winograd_case, 4, (1, 8, 8, 17), 19),
     "m=2, asymmetric padding": partial(winograd_case, 2, (1, 8, 8, 16), 16, pads=(0, 1, 1, 0), epilogue=None),
+    "5x5, m=2": partial(winograd_case, 2, (1, 12, 12, 16), 32, pads=(2,), epilogue="residual", kernel=5),
+    "5x5, m=2, odd sizes, groups": partial(winograd_case, 2, (2, 9, 11, 32), 32, pads=(1,), groups=2, kernel=5),
     "m=2, fp16 storage": partial(winograd_case, 2, (1, 8, 8, 16), 16, storage="float16"),
 }
 

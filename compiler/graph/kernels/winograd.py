@@ -1,13 +1,15 @@
-"""Winograd convolution F(m x m, 3 x 3), channels last (Lavin and Gray, "Fast Algorithms for Convolutional Neural
-Networks", 2015): a 3x3 convolution with stride 1 as 36 (m = 4) or 16 (m = 2) small matrix products.
+"""Winograd convolution F(m x m, r x r), channels last (Lavin and Gray, "Fast Algorithms for Convolutional Neural
+Networks", 2015): an r x r convolution with stride 1 as alpha^2 small matrix products, alpha = m + r - 1.
 
-Multiplications per output: 2.25 for m = 4 and 4 for m = 2, against 9 for the direct algorithm. The transforms are
-written out with their literal coefficients, most of which are 0 or 1, instead of as products with small matrices.
+Multiplications per output: 4 for F(2x2, 3x3) and 2.25 for F(4x4, 3x3) against 9 for the direct algorithm, 9 for
+F(2x2, 5x5) against 25. The transforms are written out with their literal coefficients, most of which are 0 or 1,
+instead of as products with small matrices.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from tvm import te, tirx
@@ -16,15 +18,41 @@ from . import GROUPS, KERNEL
 from .padding import out_size, pad_spatial
 from .widen import widened
 
-# For each m: B^T (input), G (weight) and A^T (output), with the interpolation points 0, 1, -1, (2, -2,) infinity.
-MATRICES: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {
-    2: (
-        np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]], "float64"),
-        np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], "float64"),
-        np.array([[1, 1, 1, 0], [0, 1, -1, -1]], "float64"),
+
+@dataclass(frozen=True)
+class Transform:
+    """The interpolation points besides infinity, by what each one's weights are scaled, the sign of infinity's share in
+    the output, and B^T, which transforms the input: it depends on alpha alone."""
+
+    points: tuple[int, ...]
+    scales: tuple[float, ...]
+    infinity: int
+    input: np.ndarray
+
+    def weight(self, r: int) -> np.ndarray:
+        """G, [alpha, r]."""
+        rows = [[scale * point**k for k in range(r)] for point, scale in zip(self.points, self.scales, strict=True)]
+        return np.array([*rows, [0.0] * (r - 1) + [1.0]], "float64")
+
+    def output(self, m: int) -> np.ndarray:
+        """A^T, [m, alpha]."""
+        return np.array(
+            [[*(point**k for point in self.points), self.infinity * (k == m - 1)] for k in range(m)], "float64"
+        )
+
+
+TRANSFORMS = {
+    4: Transform(
+        points=(0, 1, -1),
+        scales=(1.0, 1 / 2, 1 / 2),
+        infinity=-1,
+        input=np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]], "float64"),
     ),
-    4: (
-        np.array(
+    6: Transform(
+        points=(0, 1, -1, 2, -2),
+        scales=(1 / 4, -1 / 6, -1 / 6, 1 / 24, 1 / 24),
+        infinity=1,
+        input=np.array(
             [
                 [4, 0, -5, 0, 1, 0],
                 [0, -4, -4, 1, 1, 0],
@@ -35,25 +63,15 @@ MATRICES: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {
             ],
             "float64",
         ),
-        np.array(
-            [
-                [1 / 4, 0, 0],
-                [-1 / 6, -1 / 6, -1 / 6],
-                [-1 / 6, 1 / 6, -1 / 6],
-                [1 / 24, 1 / 12, 1 / 6],
-                [1 / 24, -1 / 12, 1 / 6],
-                [0, 0, 1],
-            ],
-            "float64",
-        ),
-        np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], "float64"),
     ),
 }
+"""By alpha."""
 
 
 def transform_weight(weight: np.ndarray, m: int) -> np.ndarray:
-    """`weight` [3, 3, ci, co] -> G weight G^T, [m + 2, m + 2, ci, co] float32; worked out in float64."""
-    g = MATRICES[m][1]
+    """`weight` [r, r, ci, co] -> G weight G^T, [alpha, alpha, ci, co] float32; worked out in float64."""
+    r = weight.shape[0]
+    g = TRANSFORMS[m + r - 1].weight(r)
     return np.einsum("ey,vx,yxio->evio", g, g, weight.astype("float64"), optimize=True).astype("float32")
 
 
@@ -81,13 +99,13 @@ def _combine(index: tirx.PrimExpr, rows: np.ndarray, read: Callable[[int], tirx.
 
 
 def conv2d_winograd(data: te.Tensor, weight: te.Tensor, pads: Sequence[int], groups: int, m: int) -> te.Tensor:
-    """Convolve `data` [n, h, w, ci] with `weight` from `transform_weight`, [m+2, m+2, ci/groups, co]; stride 1."""
+    """Convolve `data` [n, h, w, ci] with `weight` from `transform_weight`, [alpha, alpha, ci/groups, co]; stride 1."""
     n, height, width, ci = (int(d) for d in data.shape)
     alpha, _, ci_group, co = (int(d) for d in weight.shape)
     co_group = co // groups
-    b_t, _, a_t = MATRICES[m]
+    b_t, a_t, r = TRANSFORMS[alpha].input, TRANSFORMS[alpha].output(m), alpha - m + 1
     top, left, bottom, right = pads
-    oh, ow = out_size(height, 3, 1, top, bottom), out_size(width, 3, 1, left, right)
+    oh, ow = out_size(height, r, 1, top, bottom), out_size(width, r, 1, left, right)
     tiles_h, tiles_w = -(-oh // m), -(-ow // m)
     tiles = n * tiles_h * tiles_w
     padded = pad_spatial(data, (top, left, bottom + tiles_h * m - oh, right + tiles_w * m - ow))
@@ -108,15 +126,15 @@ def conv2d_winograd(data: te.Tensor, weight: te.Tensor, pads: Sequence[int], gro
         name="input_tiles",
         attrs={KERNEL: "winograd_pack"},
     )
-    r = te.reduce_axis((0, ci_group), "r")
+    k = te.reduce_axis((0, ci_group), "r")
 
     def channel(o: tirx.PrimExpr) -> tirx.PrimExpr:
-        return r if groups == 1 else (o // co_group) * ci_group + r
+        return k if groups == 1 else (o // co_group) * ci_group + k
 
     wide = widened(weight)
     product = te.compute(
         (alpha, alpha, tiles, co),
-        lambda e, v, t, o: te.sum(pack[e, v, t, channel(o)] * wide[e, v, r, o], axis=[r]),
+        lambda e, v, t, o: te.sum(pack[e, v, t, channel(o)] * wide[e, v, k, o], axis=[k]),
         name="product",
         attrs={KERNEL: "winograd", GROUPS: groups},
     )
