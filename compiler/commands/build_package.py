@@ -125,6 +125,9 @@ def _manifest(request: BuildRequest, built: Built) -> Manifest:
         tasks=built.tasks,
         trials=built.trials,
         kernels={str(name): KernelWork(flops=flops, bytes=moved) for name, (flops, moved) in built.kernels.items()},
+        algorithms=built.algorithms,
+        layout_transforms=built.layout_transforms,
+        kept_wide=built.kept_wide,
     )
 
 

@@ -19,7 +19,10 @@ from compiler.report.output import Output
 from compiler.report.steps import steps
 from targets.cpuinfo import usable_cpus
 
-_SHOWN = ("model", "target", "batch", "precision", "threads", "tuned", "verified")
+_SHOWN = (
+    *("model", "target", "batch", "precision", "threads", "tuned"),
+    *("convolutions", "layout transforms", "kept in FP32", "verified"),
+)
 
 
 def compile_(

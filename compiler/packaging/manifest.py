@@ -94,7 +94,11 @@ class KernelWork(Struct, frozen=True, kw_only=True):
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
-    """`manifest.json` of a package. `inputs` are in the order of the library's `main`; `created` is UTC, ISO 8601."""
+    """`manifest.json` of a package. `inputs` are in the order of the library's `main`; `created` is UTC, ISO 8601.
+
+    `algorithms` counts convolutions by algorithm, `layout_transforms` transposes that are left (None where the package
+    is older than the count), `kept_wide` names weights that FP16 cannot hold.
+    """
 
     schema: int = SCHEMA
     model: ModelInfo
@@ -116,6 +120,9 @@ class Manifest(Struct, frozen=True, kw_only=True):
     accuracy: Accuracy | None = None
     verified: bool = False
     kernels: dict[str, KernelWork] = {}
+    algorithms: dict[str, Count] = {}
+    layout_transforms: Count | None = None
+    kept_wide: list[str] = []
 
 
 class _Schema(Struct):
