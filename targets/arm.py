@@ -102,6 +102,7 @@ def build(name: str, cores: int | None) -> Target:
     cpu = _BY_NAME[name]
     sve = "sve" in cpu.features
     hardware = Hardware(
+        memory_operands=False,
         cores=cores or cpu.cores,
         vector_bits=128,
         vector_registers=32,

@@ -20,7 +20,8 @@ class Hardware:
 
     On a CPU, caches are per core but for `l3_bytes`, which is what the cores of one die share. `cores` counts physical
     cores that this process may use (CPU) or streaming multiprocessors (GPU). `fma_bits` is how many of the
-    `vector_bits` a multiply-add unit takes a cycle: Zen 4 runs vectors of 512 bits in halves.
+    `vector_bits` a multiply-add unit takes a cycle: Zen 4 runs vectors of 512 bits in halves. `memory_operands` is
+    whether a multiply-add reads an operand from memory; on Arm it does not, and loads under way need registers.
     """
 
     cores: int
@@ -30,6 +31,7 @@ class Hardware:
     l1d_bytes: int | None = None
     l2_bytes: int | None = None
     l3_bytes: int | None = None
+    memory_operands: bool = True
     fp16_arithmetic: bool = False
     sm_count: int | None = None
     shared_bytes_per_block: int | None = None

@@ -9,9 +9,12 @@ from . import tiles
 from .blocks import extent
 
 UNROLL = 4  # steps of the reduction unrolled at most
+UNROLL_SPARE = 2  # registers left beside the tile; with one, the first layer of ResNet was seen to spill
 
 
-def accumulate(sch: s_tir.Schedule, anchor: SBlockRV, tile: tiles.RegisterTile, spatial: int) -> None:
+def accumulate(
+    sch: s_tir.Schedule, anchor: SBlockRV, tile: tiles.RegisterTile, spatial: int, hardware: tiles.Hardware
+) -> None:
     """Schedule `anchor`, computed where one tile of it is wanted.
 
     Its innermost loops are `spatial` ones, of which the third are the tile's rows and the last its channels, and three
@@ -23,7 +26,9 @@ def accumulate(sch: s_tir.Schedule, anchor: SBlockRV, tile: tiles.RegisterTile, 
     rows, channels = kept[2], kept[-1]
     outer = [loop for index, loop in enumerate(kept[:-1]) if index != 2]
     steps = extent(sch, rc)
-    default = max(d for d in tiles.divisors(steps) if d <= UNROLL) if steps <= UNROLL else 1
+    # A few steps are unrolled whole, where that leaves registers for the loads that LLVM moves across them.
+    spare = hardware.vector_registers - tiles.registers(tile.rows, tile.vectors, hardware)
+    default = steps if steps <= UNROLL and spare >= UNROLL_SPARE else 1
     rc_out, rc_in = sch.split(rc, sch.sample_perfect_tile(rc, 2, UNROLL, decision=[steps // default, default]))
     vectors, lanes = sch.split(channels, [None, tile.lanes])
     sch.reorder(*outer, rh, rw, rc_out, rc_in, rows, vectors, lanes)

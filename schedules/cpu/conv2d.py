@@ -104,7 +104,7 @@ def _schedule(sch: s_tir.Schedule, tile: tiles.RegisterTile, hardware: tiles.Har
     sch.compute_at(parts.anchor, w_out, preserve_unit_loops=True)
     if parts.widen is not None:
         widen(sch, parts.widen, c_mid, tile.lanes)
-    accumulate(sch, parts.anchor, tile, spatial=4)
+    accumulate(sch, parts.anchor, tile, 4, hardware)
     if parts.pad is not None:
         sch.compute_at(parts.pad, piece, preserve_unit_loops=True)
         vectorize_inner(sch, sch.get_loops(parts.pad)[-1], hardware.vector_bits // 32)

@@ -48,7 +48,7 @@ def _schedule(sch: s_tir.Schedule, tile: tiles.RegisterTile, hardware: tiles.Har
     sch.reorder(out_n, h_out, out_g, h_in, c_out, w_out, w_in, c_in)
     piece = parallel_outer(sch, [out_n, h_out, out_g])
     sch.compute_at(parts.anchor, w_out, preserve_unit_loops=True)
-    accumulate(sch, parts.anchor, tile, spatial=5)
+    accumulate(sch, parts.anchor, tile, 5, hardware)
     if parts.pad is not None:
         sch.compute_at(parts.pad, piece, preserve_unit_loops=True)
         vectorize_inner(sch, sch.get_loops(parts.pad)[-1], hardware.vector_bits // 32)

@@ -28,6 +28,8 @@ class Hardware(Protocol):
     @property
     def vector_registers(self) -> int: ...
     @property
+    def memory_operands(self) -> bool: ...
+    @property
     def l1d_bytes(self) -> int | None: ...
     @property
     def l2_bytes(self) -> int | None: ...
@@ -72,13 +74,19 @@ def efficiency(rows: int, vectors: int) -> float:
     return updates / FMA_PORTS / cycles
 
 
+def registers(rows: int, vectors: int, hardware: Hardware) -> int:
+    """Vector registers that a tile needs: accumulators, a row of weights and an activation; without memory operands two
+    more for what is being loaded (with one, LLVM was seen to spill on Neoverse N1)."""
+    return rows * vectors + vectors + (1 if hardware.memory_operands else 3)
+
+
 def register_tiles(rows: int, channels: int, hardware: Hardware) -> list[RegisterTile]:
     """Tiles that divide `rows` and `channels` evenly and fit the register file, the best by the model first."""
     lanes = lanes_for(channels, hardware)
     found = []
     for vectors in divisors(channels // lanes):
         for height in divisors(rows):
-            if height * vectors + vectors + 1 <= hardware.vector_registers:
+            if registers(height, vectors, hardware) <= hardware.vector_registers:
                 found.append((height, vectors))
 
     def score(tile: tuple[int, int]) -> tuple[float, float]:
