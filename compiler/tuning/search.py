@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 # milliseconds a candidate, where MetaSchedule's default of 512 over its own large spaces costs 0.4 s.
 POPULATION = 24
 GENERATIONS = 1
+FEW = 3  # new candidates of a round, below which a space is as good as exhausted
 
 
 @dataclass
@@ -123,7 +124,7 @@ class Search:
             )
 
     def propose(self, count: int) -> list[Candidate]:
-        """Up to `count` candidates not proposed before; none, and `exhausted`, when the spaces hold no more.
+        """Up to `count` candidates not proposed before; `exhausted` when the spaces hold hardly any more.
 
         What is proposed depends on the seed and on what was learned, and on nothing else.
         """
@@ -149,7 +150,8 @@ class Search:
         # What is too much now waits until the search finds nothing better: it will not propose the same twice.
         found += self._left
         self._left = found[count:]
-        self.exhausted = not found
+        # Drawing on for the last few points of a space costs seconds each, and they are like those that were measured.
+        self.exhausted = len(found) < FEW
         return found[:count]
 
     def learn(self, candidates: list[Candidate], seconds: list[list[float]]) -> None:

@@ -11,8 +11,7 @@ Everything that a piece touches stays in the second-level cache, but for the wei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 
 from tvm import s_tir
@@ -20,26 +19,47 @@ from tvm.s_tir.schedule import SBlockRV
 
 from . import tiles
 from .blocks import NotApplicable, extents, is_reduction, kernel_of, parallel_outer, root_blocks, vectorize_inner
+from .winograd_blocks import Layer, chunks
 
 KERNEL = "winograd"
 VARIANTS = 5
-# Bytes a cycle and core, and cycles: fitted to sweeps of (block, wide) over layers of VGG, ResNet and AlexNet on Zen 4.
-L3_BYTES = 8.0  # weights, which are streamed, from the third-level cache
-MEMORY_BYTES = 4.0
-SLAB_BYTES = 3.0  # the transformed input, read in short rows
-TRANSFORM = 12.0  # for a vector of the transformed input
+BLOCKS = 3  # sizes of a block that are offered for each
 STAGES = ("winograd_rows", "winograd_pack", "winograd_columns", "winograd_inverse")
 
 
 def spaces(sch: s_tir.Schedule, hardware: tiles.Hardware) -> list[Callable[[s_tir.Schedule], None]]:
-    """One space per register tile of the products."""
+    """One space per register tile of the products; of several images, one per tile and number of tiles in a block.
+
+    The number is not left to the search there: most would cut pictures where TVM cannot tell the pieces apart, and
+    trying them was a third of the time of tuning.
+    """
     found = [b for b in root_blocks(sch) if kernel_of(sch, b) == KERNEL]
     if len(found) != 1:
         raise NotApplicable("no product of transformed tiles")
     groups = int(sch.get(found[0]).annotations["edgetune.groups"])
-    _, _, count, co, _ = extents(sch, found[0])
-    shapes = tiles.register_tiles(count, co // groups, hardware)
-    return [partial(_schedule, tile=tile, hardware=hardware) for tile in shapes[:VARIANTS]]
+    layer = _layer(sch, found[0])
+    shapes = tiles.register_tiles(layer.count, layer.co // groups, hardware)[:VARIANTS]
+    if layer.digits[0] == 1:
+        return [partial(_schedule, tile=tile, hardware=hardware) for tile in shapes]
+    blocks = [[block for block, _ in chunks(layer, tile, hardware)[:BLOCKS]] for tile in shapes]
+    ranked = [(rank, tile, block) for tile, some in zip(shapes, blocks, strict=True) for rank, block in enumerate(some)]
+    ranked.sort(key=lambda entry: entry[0])
+    return [partial(_schedule, tile=tile, hardware=hardware, block=block) for _, tile, block in ranked]
+
+
+def _layer(sch: s_tir.Schedule, product: SBlockRV) -> Layer:
+    """Sizes of the convolution, before anything is scheduled."""
+    alpha, _, count, co, ci = extents(sch, product)
+    [inverse] = [b for b in root_blocks(sch) if kernel_of(sch, b) == "winograd_inverse"]
+    m = extents(sch, inverse)[0]
+    sizes = extents(sch, sch.get_output_blocks(sch.get_sblock("root"))[0])
+    if len(sizes) != 4:
+        raise NotApplicable("the output is not the convolution's")
+    n, h, w, _ = sizes
+    layer = Layer(alpha, (n, -(-h // m), -(-w // m)), ci, co)
+    if layer.count != count:
+        raise NotApplicable("the output is not the convolution's")
+    return layer
 
 
 def _parts(sch: s_tir.Schedule) -> tuple[dict[str, SBlockRV], SBlockRV]:
@@ -67,64 +87,9 @@ def _parts(sch: s_tir.Schedule) -> tuple[dict[str, SBlockRV], SBlockRV]:
     return stages, sch.get_sblock(out)
 
 
-def nests(boundary: int, digits: Sequence[int]) -> bool:
-    """Whether cutting tiles, numbered by mixed-radix `digits` (images, rows, columns), every `boundary` cuts between
-    whole rows or images, or within them evenly. Where it does not, TVM cannot prove that the pieces are disjoint."""
-    for digit in reversed(digits):
-        if digit % boundary == 0:
-            return True
-        if boundary % digit:
-            return False
-        boundary //= digit
-    return boundary == 1
-
-
-@dataclass(frozen=True)
-class Layer:
-    """Sizes of one convolution: transformed inputs of alpha x alpha, how many of them (images x rows x columns), and
-    channels in (of a group) and out."""
-
-    alpha: int
-    digits: tuple[int, int, int]
-    ci: int
-    co: int
-
-    @property
-    def count(self) -> int:
-        return self.digits[0] * self.digits[1] * self.digits[2]
-
-
-def chunks(layer: Layer, tile: tiles.RegisterTile, hardware: tiles.Hardware) -> tuple[int, int]:
-    """Register tiles of picture tiles, and of channels, that one piece of work takes, by what each choice costs.
-
-    A piece transforms its input once and reads all weights of its channels once, wherever they lie; while its
-    transformed input exceeds half the second-level cache, that is read again for every tile of channels.
-    """
-    l2, l3 = hardware.l2_bytes or 512 * 1024, hardware.l3_bytes or 0
-    lanes = hardware.vector_bits // 32
-    points = layer.alpha * layer.alpha
-    weights = 4.0 * points * layer.ci * tile.channels  # of a tile of channels
-    far = L3_BYTES if weights * (layer.co // tile.channels) <= l3 / 2 else MEMORY_BYTES
-    best: tuple[float, tuple[int, int]] = (float("inf"), (1, 1))
-    for block in tiles.divisors(layer.count // tile.rows):
-        if block > 1 and not nests(block * tile.rows, layer.digits):
-            continue
-        slab = 4.0 * points * block * tile.rows * layer.ci
-        kept = 4.0 * points * block * tile.rows * tile.channels
-        again = SLAB_BYTES if slab * hardware.cores <= l3 / 2 else MEMORY_BYTES / 2
-        for wide in tiles.divisors(layer.co // tile.channels):
-            pieces = (layer.count // tile.rows // block) * (layer.co // tile.channels // wide)
-            multiply = points * block * tile.rows * layer.ci * tile.channels * wide / (tiles.FMA_PORTS * lanes)
-            transform = TRANSFORM * slab / 4.0 / lanes
-            read = wide * weights / far
-            if slab + kept > l2 / 2:
-                read += wide * (slab + 2 * kept) / again
-            cost = (multiply + transform + read) * pieces * tiles.waiting(pieces, hardware.cores)
-            best = min(best, (cost, (block, wide)))
-    return best[1]
-
-
-def _schedule(sch: s_tir.Schedule, tile: tiles.RegisterTile, hardware: tiles.Hardware) -> None:
+def _schedule(
+    sch: s_tir.Schedule, tile: tiles.RegisterTile, hardware: tiles.Hardware, block: int | None = None
+) -> None:
     stages, out = _parts(sch)
     product = stages[KERNEL]
     alpha, _, count, co, _ = extents(sch, product)
@@ -135,11 +100,15 @@ def _schedule(sch: s_tir.Schedule, tile: tiles.RegisterTile, hardware: tiles.Har
     tw, x = sch.split(w, [None, m])
     sch.reorder(n, th, tw, y, x, c)
     digits = (extents_of(sch, n), extents_of(sch, th), extents_of(sch, tw))
-    block, wide = chunks(Layer(alpha, digits, ci, co), tile, hardware)
+    offered = chunks(Layer(alpha, digits, ci, co), tile, hardware)
+    block_first, wide = next((b, w) for b, w in offered if block in (None, b))
     t = sch.fuse(n, th, tw)
     t_tiles, t_rows = sch.split(t, [None, tile.rows])
-    factors = sch.sample_perfect_tile(t_tiles, 2, 64, decision=[count // tile.rows // block, block])
-    t_out, t_mid = sch.split(t_tiles, factors)
+    if block is None:
+        blocks = sch.sample_perfect_tile(t_tiles, 2, 64, decision=[count // tile.rows // block_first, block_first])
+        t_out, t_mid = sch.split(t_tiles, blocks)
+    else:
+        t_out, t_mid = sch.split(t_tiles, [None, block])
     c_tiles, c_in = sch.split(c, [None, tile.channels])
     factors = sch.sample_perfect_tile(c_tiles, 2, 64, decision=[co // tile.channels // wide, wide])
     c_out, c_mid = sch.split(c_tiles, factors)
