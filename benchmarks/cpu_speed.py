@@ -3,6 +3,7 @@
     python benchmarks/cpu_speed.py                      # zero trials: no records are used
     python benchmarks/cpu_speed.py --logs DIR           # tuned: kernels that DIR has records of
     python benchmarks/cpu_speed.py --batch 48 --models alexnet,googlenet --json FILE
+    python benchmarks/cpu_speed.py --threads 1
 
 The ratio is the median over the rounds, with the lowest and the highest of them; below 1 we are faster. At a large
 batch it is also the peer's images/s over ours. Packages are compiled and verified first.
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--models", default=",".join(builtin_names()))
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--threads", type=int, help="ours and the peers' alike; default: all cores")
     parser.add_argument(
         "--logs", help="record store; default: an empty one, so every kernel has its zero-trial schedule"
     )
@@ -60,6 +62,7 @@ def main() -> int:
     if good:
         mean = math.exp(sum(map(math.log, good)) / len(good))
         print(f"geometric mean of {len(good)} models: {mean:.3f}; the worst: {max(good):.3f}")
+        print(f"images/s over the better peer's: geometric mean {1 / mean:.2f}, the worst {1 / max(good):.2f}")
     return 0 if len(good) == len(rows) else 1
 
 
@@ -73,11 +76,12 @@ def measured(model: str, options: argparse.Namespace) -> dict:
     from compiler.package import open_package
     from compiler.runtime.session import LocalSession
 
-    row: dict = {"model": model, "batch": options.batch, "precision": options.precision}
+    row: dict = {"model": model, "batch": options.batch, "precision": options.precision, "threads": options.threads}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "package.tar"
         command = [sys.executable, str(ROOT / "cli.py"), "compile", model, "--batch", str(options.batch)]
         command += ["--precision", options.precision, "-o", str(path)]
+        command += ["--threads", str(options.threads)] if options.threads else []
         command += ["--logs", options.logs] if options.logs else ["--zero-trial"]
         started = time.monotonic()
         done = subprocess.run(command, capture_output=True, text=True)

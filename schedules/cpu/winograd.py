@@ -38,11 +38,11 @@ def spaces(sch: s_tir.Schedule, hardware: tiles.Hardware) -> list[Callable[[s_ti
         raise NotApplicable("no product of transformed tiles")
     groups = int(sch.get(found[0]).annotations["edgetune.groups"])
     layer = _layer(sch, found[0])
-    shapes = tiles.register_tiles(layer.count, layer.co // groups, hardware)[:VARIANTS]
+    shapes = tiles.register_tiles(layer.count, layer.co // groups, hardware)
+    offered = [(tile, blocks) for tile in shapes for blocks in [chunks(layer, tile, hardware)] if blocks][:VARIANTS]
     if layer.digits[0] == 1:
-        return [partial(_schedule, tile=tile, hardware=hardware) for tile in shapes]
-    blocks = [[block for block, _ in chunks(layer, tile, hardware)[:BLOCKS]] for tile in shapes]
-    ranked = [(rank, tile, block) for tile, some in zip(shapes, blocks, strict=True) for rank, block in enumerate(some)]
+        return [partial(_schedule, tile=tile, hardware=hardware) for tile, _ in offered]
+    ranked = [(rank, tile, block) for tile, some in offered for rank, (block, _) in enumerate(some[:BLOCKS])]
     ranked.sort(key=lambda entry: entry[0])
     return [partial(_schedule, tile=tile, hardware=hardware, block=block) for _, tile, block in ranked]
 

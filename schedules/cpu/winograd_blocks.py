@@ -55,7 +55,9 @@ def chunks(layer: Layer, tile: tiles.RegisterTile, hardware: tiles.Hardware) -> 
     far = L3_BYTES if weights * (layer.co // tile.channels) <= l3 / 2 else MEMORY_BYTES
     found: list[tuple[float, int, int]] = []
     for block in tiles.divisors(layer.count // tile.rows):
-        if block > 1 and not nests(block * tile.rows, layer.digits):
+        boundary = block * tile.rows
+        # One register tile a piece may straddle rows as long as it ends anywhere in them (found by trying).
+        if not nests(boundary, layer.digits) and (block > 1 or boundary % layer.digits[-1] == 0):
             continue
         slab = 4.0 * points * block * tile.rows * layer.ci
         kept = 4.0 * points * block * tile.rows * tile.channels

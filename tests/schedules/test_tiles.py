@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schedules.cpu import conv2d, tiles
+from schedules.cpu.winograd_blocks import Layer, chunks, nests
 from targets import Hardware
 
 HARDWARE = st.builds(
@@ -96,3 +97,31 @@ def test_chunks_divide_the_work(
     for tile in tiles.register_tiles(sizes[2], sizes[3], hardware)[:3]:
         rows, wide = conv2d.chunks(sizes, tile, padded, 4 * 64 * ci, stride, hardware)
         assert sizes[1] % rows == 0 and (sizes[3] // tile.channels) % wide == 0
+
+
+@given(
+    st.tuples(st.integers(1, 48), st.integers(1, 14), st.integers(1, 14)),
+    st.sampled_from([3, 16, 64, 512]),
+    st.sampled_from([16, 48, 512]),
+    HARDWARE,
+)
+def test_blocks_of_winograd_divide_the_work(digits: tuple[int, int, int], ci: int, co: int, hardware: Hardware) -> None:
+    layer = Layer(6, digits, ci, co)
+    for tile in tiles.register_tiles(layer.count, co, hardware)[:3]:
+        offered = chunks(layer, tile, hardware)
+        assert len({block for block, _ in offered}) == len(offered)
+        for block, wide in offered:
+            assert layer.count % (block * tile.rows) == 0 and (co // tile.channels) % wide == 0
+            assert block == 1 or nests(block * tile.rows, digits)
+
+
+@given(st.tuples(*[st.integers(1, 12)] * 3), st.integers(1, 200))
+def test_a_cut_nests_where_no_piece_is_part_of_two_rows_or_pictures(digits: tuple[int, int, int], every: int) -> None:
+    images, rows, columns = digits
+    count = images * rows * columns
+    if count % every:
+        return
+    pieces = [range(start, start + every) for start in range(0, count, every)]
+    for unit in (columns, rows * columns):
+        straddles = any(len({t // unit for t in p}) > 1 and (p[0] % unit or every % unit) for p in pieces)
+        assert not (nests(every, digits) and straddles)
