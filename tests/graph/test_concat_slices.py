@@ -13,7 +13,7 @@ from compiler.graph.pipeline import lay_out, lower
 from compiler.graph.scheduling import as_task
 from compiler.graph.work import bytes_moved
 from compiler.runtime.threads import ComputeThread
-from tests.graph.graphs import assert_like_onnxruntime, calls, conv, imported, kernels, module, node, weight
+from tests.graph.graphs import assert_like_onnxruntime, calls, conv, imported, kernels, module, node, values, weight
 
 SHAPE = (2, 8, 7, 6)
 W = {f"w{i}": weight(i, 8, 8, 3, 3) for i in range(4)}
@@ -68,6 +68,16 @@ CASES: dict[str, tuple[list[onnx.NodeProto], list[str], str]] = {
         ["y"],
         "transpose conv2d_into conv2d_into relu conv2d_into max_pool2d conv2d_into conv2d transpose",
     ),
+    "a constant first": (
+        [conv("w0", "x", "a"), concat("k a", "c"), concat("c x", "d"), node("Relu", ["d"], ["y"])],
+        ["y"],
+        "transpose_into conv2d_into write_slice fused_relu_transpose",
+    ),
+    "a constant and an input inside": (
+        [concat("k x", "c"), conv("w0", "x", "a"), concat("c a", "d"), node("Relu", ["d"], ["y"])],
+        ["y"],
+        "concat transpose conv2d_into transpose_into fused_relu_transpose",
+    ),
     "concatenated twice": (
         [
             *(conv("w0", "x", "a"), conv("w1", "x", "b"), concat("a b", "c"), concat("b a", "d")),
@@ -90,7 +100,7 @@ CASES: dict[str, tuple[list[onnx.NodeProto], list[str], str]] = {
 def case(name: str, folder: Path) -> Model:
     nodes, outputs, _ = CASES[name]
     used = {i for n in nodes for i in n.input}
-    weights = {k: v for k, v in {**W, **WIDE}.items() if k in used}
+    weights = {k: v for k, v in {**W, **WIDE, "k": values(12, *SHAPE)}.items() if k in used}
     return module(folder, nodes, SHAPE, outputs, weights=weights)
 
 

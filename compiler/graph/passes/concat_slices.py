@@ -20,7 +20,7 @@ from tvm import relax, tirx
 
 from ..kernels.concat import AXIS
 from ..kernels.slices import Slice
-from ..rewriter import Rewriter, dtype_of, op_name, shape_of
+from ..rewriter import Constant, Rewriter, dtype_of, op_name, shape_of
 from ..scheduling import schedulable
 
 INTO = "edgetune.into"
@@ -53,6 +53,7 @@ class _ConcatSlices(Rewriter):
         self.current: dict[relax.Var, relax.Expr] = {}  # of each root: the variable that holds it by now
         self.var: relax.Var | None = None
         self.readers, self.others = self._uses()
+        self.constant = self._constant()
         self.concats = {v: parts for v, e in self.definitions.items() for parts in [self._parts(e)] if parts}
         self.places = self._places()
 
@@ -84,6 +85,20 @@ class _ConcatSlices(Rewriter):
                     other(field)
         other(self.old.body.body)
         return readers, others
+
+    def _constant(self) -> set[relax.Var]:
+        """Variables that depend on no input. FoldConstant computes them, and knows nothing of what was written before:
+        none of them may begin a tensor that others write into."""
+        found: set[relax.Var] = set()
+        for var, value in self.definitions.items():
+            kernel = self._kernel(value) is not None
+            if kernel and all(self._is_constant(field, found) for field in value.args[1].fields):
+                found.add(var)
+        return found
+
+    @staticmethod
+    def _is_constant(expr: relax.Expr, known: set[relax.Var]) -> bool:
+        return isinstance(expr, Constant) or expr in known
 
     def _kernel(self, expr: relax.Expr) -> tirx.PrimFunc | None:
         """The function that `expr` calls, if it is one of ours with one output."""
@@ -132,6 +147,8 @@ class _ConcatSlices(Rewriter):
         and for kernels of ours that can read it there."""
         if not isinstance(field, relax.Var) or self._kernel(self.definitions.get(field)) is None:
             return False
+        if field in self.constant:
+            return False
         joins = sum(AXIS in self.mod[call.args[0]].attrs for call in self.readers[field])
         return field not in self.others and joins == 1 and sum(f.same_as(field) for f in fields) == 1
 
@@ -162,7 +179,8 @@ class _ConcatSlices(Rewriter):
         parts = self.concats[concat]
         if concat not in self.places and not any(self._place(field) for field, _ in parts):
             return None
-        for field, part in parts:
+        # Constants last: the first to write must be something that is not folded.
+        for field, part in sorted(parts, key=lambda entry: self._is_constant(entry[0], self.constant)):
             if self._place(field) is None:
                 at = self._outermost(concat, part, self.places)
                 before = self.current.get(at.root)
