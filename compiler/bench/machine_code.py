@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from compiler.bench.instructions import INSTRUCTION_SETS, MEMORY, X86, Arm, Instruction, Step
 from schedules.cpu.tiles import FMA_LATENCY, FMA_PORTS, Hardware
 
 ENTRY = "__tvm_ffi_"  # what TVM puts before the name of a kernel's entry
@@ -71,184 +72,9 @@ def faults(loop: Loop, hardware: Hardware, fma: bool = True) -> list[str]:
     return found
 
 
-# ---- instructions
-
-
-@dataclass(frozen=True)
-class _Step:
-    """What an instruction does to the place `to`, a vector register or memory: `fma` adds a product to what is in
-    `of[0]`, `add` adds up two places, `move` copies one, `multiply` makes a product, `other` is anything else."""
-
-    action: str
-    to: str
-    of: tuple[str, ...] = ()
-    unit: str = ""
-    bits: int = 0
-
-
-@dataclass(frozen=True)
-class _Instruction:
-    """One line. Jumps to the label `target` where there is one, goes on to the next line if it `falls`.
-
-    `reads` and `writes` count vectors that come from and go to the stack, `addresses` scalars that do either.
-    """
-
-    steps: tuple[_Step, ...] = ()
-    target: str | None = None
-    falls: bool = True
-    reads: int = 0
-    writes: int = 0
-    addresses: int = 0
-
+# ---- functions and loops
 
 _OPERANDS = re.compile(r",(?![^(\[{]*[)\]}])")
-STACK = "stack "
-MEMORY = "memory "
-_ADDEND = {"231": 2, "213": 0, "132": 1}  # which operand of a fused multiply-add is added to, by the form's digits
-_X86_BITS = {"x": 128, "y": 256, "z": 512}
-_X86_SCALARS = {"ss": 32, "sd": 64, "sh": 16}
-_ARM_BITS = {"q": 128, "d": 64, "s": 32, "h": 16, "b": 8}
-
-
-class _X86:
-    """AT&T syntax, the destination last."""
-
-    comment = "#"
-    _fma = re.compile(r"vfn?m(?:add|sub|addsub|subadd)(132|213|231)([ps][sdh])")
-    _arithmetic = re.compile(r"v?(mul|add|sub)([ps][sdh])")
-    _move = re.compile(r"v?mov(?:[au]p[sd]|dq[au]\d*|s[sd]|ntp[sd])")
-
-    def __init__(self, lines: Iterable[str]) -> None:
-        self.stack = {"%rsp"}
-        for line in lines:
-            # Either can also be an ordinary register; it is the frame's where the stack pointer was copied to it.
-            if copied := re.fullmatch(r"movq\s+%rsp, (%r[b]p|%rbx)", line):
-                self.stack.add(copied[1])
-
-    def read(self, name: str, operands: Sequence[str]) -> _Instruction:
-        if name.startswith("j"):
-            return _Instruction(target=operands[0], falls=name != "jmp")
-        if name.startswith(("ret", "ud2")):
-            return _Instruction(falls=False)
-        operands = [re.sub(r"\s*\{[^}]*\}", "", operand) for operand in operands]
-        places = [self._place(operand) for operand in operands]
-        on_stack = [place is not None and place.startswith(STACK) for place in places]
-        if not any(operand.startswith(("%xmm", "%ymm", "%zmm")) for operand in operands):
-            return _Instruction(addresses=0 if name.startswith("lea") else sum(on_stack))
-        *_, to = places
-        step = None if to is None else self._step(name, operands, places, to)
-        return _Instruction(
-            steps=() if step is None else (step,), reads=sum(on_stack[:-1]), writes=int(bool(on_stack[-1]))
-        )
-
-    def _place(self, operand: str) -> str | None:
-        if register := re.fullmatch(r"%[xyz]mm(\d+)", operand):
-            return f"v{register[1]}"
-        if base := re.search(r"\(([^,)]*)", operand):
-            return (STACK if base[1] in self.stack else MEMORY) + operand
-        return None
-
-    def _step(self, name: str, operands: Sequence[str], places: Sequence[str | None], to: str) -> _Step:
-        known = [place or "" for place in places]
-        if fma := self._fma.fullmatch(name):
-            return _Step("fma", to, (known[_ADDEND[fma[1]]],), *self._unit(fma[2], operands[-1]))
-        if arithmetic := self._arithmetic.fullmatch(name):
-            unit, bits = self._unit(arithmetic[2], operands[-1])
-            if arithmetic[1] == "mul":
-                return _Step("multiply", to, (), unit, bits)
-            # SSE has two operands, and adds to the second.
-            return _Step("add", to, (known[0], known[1]), unit, bits)
-        if self._move.fullmatch(name) and len(places) == 2:
-            return _Step("move", to, (known[0],))
-        return _Step("other", to)
-
-    def _unit(self, kind: str, register: str) -> tuple[str, int]:
-        return ("scalar", _X86_SCALARS[kind]) if kind in _X86_SCALARS else (register[1:4], _X86_BITS[register[1]])
-
-
-class _Arm:
-    """AArch64 as LLVM prints it for Linux, the destination first."""
-
-    comment = "//"
-    _register = re.compile(r"([vqdshb])(\d+)(?:\.(\d*)([bhsd]))?(?:\[\d+\])?")
-    _fused = re.compile(r"fml[as]l?2?")
-    _fused_scalar = re.compile(r"fn?m(?:add|sub)")
-
-    def __init__(self, lines: Iterable[str]) -> None:
-        self.stack = {"sp"}
-        if any(re.fullmatch(r"(?:mov|add)\s+x29, sp(?:, .*)?", line) for line in lines):
-            self.stack.add("x29")
-
-    def read(self, name: str, operands: Sequence[str]) -> _Instruction:
-        if name == "b" or name.startswith("b.") or name in ("cbz", "cbnz", "tbz", "tbnz"):
-            return _Instruction(target=operands[-1], falls=name != "b")
-        if name in ("ret", "br", "brk"):
-            return _Instruction(falls=False)
-        at = next((index for index, operand in enumerate(operands) if operand.startswith("[")), None)
-        vectors = [self._vectors(operand) for operand in operands]
-        if at is not None:
-            return self._access(name, [register for some in vectors[:at] for register in some], operands[at])
-        if not vectors or not vectors[0]:
-            return _Instruction()
-        return _Instruction(steps=(self._step(name, operands, [some[0] if some else "" for some in vectors]),))
-
-    def _vectors(self, operand: str) -> list[str]:
-        inside = [part.strip() for part in operand.strip("{} ").split(",")]
-        return [part for part in inside if self._register.fullmatch(part)]
-
-    def _name(self, register: str) -> str:
-        found = self._register.fullmatch(register)
-        return f"v{found[2]}" if found else ""
-
-    def _access(self, name: str, registers: Sequence[str], memory: str) -> _Instruction:
-        """A load or store of `registers`, one after the other in memory."""
-        plain = re.fullmatch(r"\[(\w+)(?:, #(-?\d+))?\]!?", memory)
-        base = re.split(r"[\s,\]]", memory[1:])[0]
-        stack = base in self.stack
-        if not registers:
-            return _Instruction(addresses=int(stack))
-        places, offset = [], int(plain[2] or 0) if plain else 0
-        for register in registers:
-            places.append((STACK if stack else MEMORY) + (f"{base}+{offset}" if plain else memory))
-            offset += _ARM_BITS.get(register[0], 128) // 8
-        if name.startswith("st"):
-            steps = [_Step("move", place, (self._name(r),)) for place, r in zip(places, registers, strict=True)]
-            return _Instruction(tuple(steps), writes=len(steps) if stack else 0)
-        copies = name.startswith("ld") and not re.match(r"ld\d", name)  # LD1 and its like broadcast or interleave
-        steps = [
-            _Step("move" if copies else "other", self._name(register), (place,))
-            for place, register in zip(places, registers, strict=True)
-        ]
-        return _Instruction(tuple(steps), reads=len(steps) if stack else 0)
-
-    def _step(self, name: str, operands: Sequence[str], registers: Sequence[str]) -> _Step:
-        to, *others = [self._name(register) for register in registers]
-        unit = self._unit(registers[0])
-        if self._fused.fullmatch(name):
-            return _Step("fma", to, (to,), *unit)
-        if self._fused_scalar.fullmatch(name):
-            return _Step("fma", to, (others[2],), *unit)
-        if name in ("fmul", "fnmul", "fmulx"):
-            return _Step("multiply", to, (), *unit)
-        if name in ("fadd", "fsub"):
-            return _Step("add", to, (others[0], others[1]), *unit)
-        # A part of a vector, `mov v0.s[1], w8`, is no copy of another.
-        if name in ("mov", "fmov") and others[0] and "[" not in "".join(operands):
-            return _Step("move", to, (others[0],))
-        return _Step("other", to)
-
-    def _unit(self, register: str) -> tuple[str, int]:
-        found = self._register.fullmatch(register)
-        if found is None or found[4] is None:
-            return "scalar", _ARM_BITS[register[0]]
-        return f"v.{found[3]}{found[4]}", int(found[3] or 1) * _ARM_BITS[found[4]]
-
-
-INSTRUCTION_SETS: dict[str, type[_X86 | _Arm]] = {"x86": _X86, "arm": _Arm}
-"""By family of targets."""
-
-
-# ---- functions and loops
 
 
 @dataclass(frozen=True)
@@ -256,7 +82,7 @@ class _Block:
     """Instructions that are entered at the first only, and the numbers of the blocks that may come next."""
 
     label: str
-    instructions: tuple[_Instruction, ...]
+    instructions: tuple[Instruction, ...]
     after: tuple[int, ...]
 
 
@@ -328,10 +154,10 @@ def _functions(text: str, comment: str) -> dict[str, list[str]]:
     return found
 
 
-def _blocks(lines: Sequence[str], instruction_set: type[_X86 | _Arm]) -> list[_Block]:
+def _blocks(lines: Sequence[str], instruction_set: type[X86 | Arm]) -> list[_Block]:
     """The basic blocks of a function, the entry first."""
     reader = instruction_set(lines)
-    parts: list[tuple[list[str], list[_Instruction]]] = [([], [])]
+    parts: list[tuple[list[str], list[Instruction]]] = [([], [])]
     for line in lines:
         labels, instructions = parts[-1]
         ended = instructions and (instructions[-1].target is not None or not instructions[-1].falls)
@@ -347,7 +173,7 @@ def _blocks(lines: Sequence[str], instruction_set: type[_X86 | _Arm]) -> list[_B
     numbers = {label: number for number, (labels, _) in enumerate(parts) for label in labels}
     blocks = []
     for number, (labels, instructions) in enumerate(parts):
-        last = instructions[-1] if instructions else _Instruction()
+        last = instructions[-1] if instructions else Instruction()
         after = [numbers[last.target]] if last.target in numbers else []
         if last.falls and number + 1 < len(parts):
             after.append(number + 1)
@@ -394,16 +220,16 @@ class _Value:
     multiply-adds `updates` done to it, or a product."""
 
     origin: str | None
-    updates: tuple[_Step, ...] = ()
+    updates: tuple[Step, ...] = ()
     product: bool = False
 
 
 _NEW = _Value(None)
 
 
-def _loop(function: str, label: str, instructions: Sequence[_Instruction]) -> Loop:
+def _loop(function: str, label: str, instructions: Sequence[Instruction]) -> Loop:
     held: dict[str, _Value] = {}
-    done: list[_Step] = []
+    done: list[Step] = []
     stored: list[_Value] = []
     for step in (step for instruction in instructions for step in instruction.steps):
         of = [held.get(place, _Value(place)) for place in step.of]
@@ -433,7 +259,7 @@ def _loop(function: str, label: str, instructions: Sequence[_Instruction]) -> Lo
     )
 
 
-def _result(step: _Step, of: Sequence[_Value]) -> _Value:
+def _result(step: Step, of: Sequence[_Value]) -> _Value:
     """What `step` leaves where it writes to, from the values `of` its places."""
     if step.action == "fma":
         return _Value(of[0].origin, (*of[0].updates, step))
