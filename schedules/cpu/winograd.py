@@ -41,10 +41,10 @@ def spaces(sch: s_tir.Schedule, hardware: tiles.Hardware) -> list[Callable[[s_ti
     shapes = tiles.register_tiles(layer.count, layer.co // groups, hardware)
     offered = [(tile, blocks) for tile in shapes for blocks in [chunks(layer, tile, hardware)] if blocks][:VARIANTS]
     if layer.digits[0] == 1:
-        return [partial(_schedule, tile=tile, hardware=hardware) for tile, _ in offered]
+        return [partial(_schedule, layer=layer, tile=tile, hardware=hardware) for tile, _ in offered]
     ranked = [(rank, tile, block) for tile, some in offered for rank, (block, _) in enumerate(some[:BLOCKS])]
     ranked.sort(key=lambda entry: entry[0])
-    return [partial(_schedule, tile=tile, hardware=hardware, block=block) for _, tile, block in ranked]
+    return [partial(_schedule, layer=layer, tile=tile, hardware=hardware, block=block) for _, tile, block in ranked]
 
 
 def _layer(sch: s_tir.Schedule, product: SBlockRV) -> Layer:
@@ -88,20 +88,17 @@ def _parts(sch: s_tir.Schedule) -> tuple[dict[str, SBlockRV], SBlockRV]:
 
 
 def _schedule(
-    sch: s_tir.Schedule, tile: tiles.RegisterTile, hardware: tiles.Hardware, block: int | None = None
+    sch: s_tir.Schedule, layer: Layer, tile: tiles.RegisterTile, hardware: tiles.Hardware, block: int | None = None
 ) -> None:
     stages, out = _parts(sch)
     product = stages[KERNEL]
-    alpha, _, count, co, _ = extents(sch, product)
-    ci = extents(sch, stages["winograd_pack"])[3]
+    _, _, count, co, _ = extents(sch, product)
     m = extents(sch, stages["winograd_inverse"])[0]
     n, h, w, c = sch.get_loops(out)
     th, y = sch.split(h, [None, m])
     tw, x = sch.split(w, [None, m])
     sch.reorder(n, th, tw, y, x, c)
-    digits = (extents_of(sch, n), extents_of(sch, th), extents_of(sch, tw))
-    offered = chunks(Layer(alpha, digits, ci, co), tile, hardware)
-    block_first, wide = next((b, w) for b, w in offered if block in (None, b))
+    block_first, wide = next((b, w) for b, w in chunks(layer, tile, hardware) if block in (None, b))
     t = sch.fuse(n, th, tw)
     t_tiles, t_rows = sch.split(t, [None, tile.rows])
     if block is None:
