@@ -10,12 +10,14 @@ fingerprint(target).id        the key under which records are kept
 from __future__ import annotations
 
 from targets.fingerprint import Fingerprint, device_name, fingerprint, tvm_version
+from targets.machine import Machine, this_machine
 from targets.registry import families, family_of, get, names
 from targets.target import Hardware, Target, TargetError
 
 __all__ = [
     "Fingerprint",
     "Hardware",
+    "Machine",
     "Target",
     "TargetError",
     "device_name",
@@ -24,15 +26,17 @@ __all__ = [
     "fingerprint",
     "get",
     "names",
+    "this_machine",
     "tvm_version",
     "why_not_compile",
     "why_not_run",
 ]
 
 
-def why_not_run(target: Target) -> str | None:
-    """None where this machine can execute code for `target`, else one line that names what is missing."""
-    return family_of(target).why_not_run(target)
+def why_not_run(target: Target, machine: Machine | None = None) -> str | None:
+    """None where the machine (default: this one) can execute code for `target`, else one line that names what is
+    missing."""
+    return family_of(target).why_not_run(target, machine if machine is not None else this_machine())
 
 
 def why_not_compile(target: Target) -> str | None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from targets import cpuinfo, toolchain
+from targets import toolchain
 from targets.cpuinfo import CpuInfo
+from targets.machine import Machine
 from targets.registry import Family, register
 from targets.target import Hardware, Target
 
@@ -97,8 +98,8 @@ def cpu_name(info: CpuInfo) -> str:
     return " + ".join(cores) or info.name or f"unknown {info.machine} CPU"
 
 
-def build(name: str, cores: int | None) -> Target:
-    """The target `name`; on a machine that can run it, with that machine's core count and caches."""
+def build(name: str, cores: int | None, machine: Machine) -> Target:
+    """The target `name`; for a machine that can run it, with that machine's core count and caches."""
     cpu = _BY_NAME[name]
     sve = "sve" in cpu.features
     hardware = Hardware(
@@ -111,11 +112,11 @@ def build(name: str, cores: int | None) -> Target:
         l3_bytes=cpu.l3 * KB or None,
         fp16_arithmetic="asimdhp" in cpu.features,
     )
-    if missing(REQUIRES[name]) is None:
-        here = cpuinfo.caches()
+    if missing(REQUIRES[name], machine) is None:
+        here = machine.caches
         hardware = replace(
             hardware,
-            cores=cores or cpuinfo.usable_cores(),
+            cores=cores or machine.cores,
             l1d_bytes=here.l1d or hardware.l1d_bytes,
             l2_bytes=here.l2 or hardware.l2_bytes,
             l3_bytes=here.l3 or hardware.l3_bytes,
@@ -131,18 +132,18 @@ def build(name: str, cores: int | None) -> Target:
     )
 
 
-def missing(required: frozenset[str]) -> str | None:
-    """None, or one line on why this machine's CPU cannot execute code that uses the features `required`."""
-    info = cpuinfo.cpu_info()
+def missing(required: frozenset[str], machine: Machine) -> str | None:
+    """None, or one line on why the machine's CPU cannot execute code that uses the features `required`."""
+    info = machine.cpu
     if info.machine != "aarch64":
-        return f"this machine is {info.machine}, not aarch64"
+        return f"{machine.name} is {info.machine}, not aarch64"
     lacks = sorted(required - info.flags, key=lambda flag: _ORDER.index(flag) if flag in _ORDER else len(_ORDER))
-    return f"this CPU ({cpu_name(info)}) has no {', '.join(lacks)}" if lacks else None
+    return f"{machine.name}'s CPU ({cpu_name(info)}) has no {', '.join(lacks)}" if lacks else None
 
 
-def why_not_run(target: Target) -> str | None:
-    """None, or which feature this machine's CPU lacks."""
-    return missing(target.requires)
+def why_not_run(target: Target, machine: Machine) -> str | None:
+    """None, or which feature the machine's CPU lacks."""
+    return missing(target.requires, machine)
 
 
 def why_not_compile(target: Target) -> str | None:
@@ -150,9 +151,9 @@ def why_not_compile(target: Target) -> str | None:
     return toolchain.why_no_linker(TRIPLE)
 
 
-def device(target: Target) -> str:
-    """This machine's CPU."""
-    return cpu_name(cpuinfo.cpu_info())
+def device(target: Target, machine: Machine) -> str:
+    """The machine's CPU."""
+    return cpu_name(machine.cpu)
 
 
 FAMILY = register(Family("arm", tuple(_BY_NAME), build, why_not_run, why_not_compile, device))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from targets import cpuinfo
 from targets.gpu import Gpu, gpu
+from targets.machine import Machine
 from targets.registry import Family, register
 from targets.target import Hardware, Target
 
@@ -60,11 +60,11 @@ def options(arch: str, l2_bytes: int | None = None) -> dict[str, object]:
     return config
 
 
-def build(name: str, cores: int | None) -> Target:
+def build(name: str, cores: int | None, machine: Machine) -> Target:
     """The target `name`. `cores` counts cores of the CPU that launches the kernels."""
-    here = gpu()
+    here = machine.find_gpu()
     if name == "cuda":
-        return _this_machine(here, cores)
+        return _of_machine(here, cores, machine)
     row = _GPUS[name]
     arch = name.replace("cuda-sm", "sm_")
     hardware = Hardware(
@@ -84,22 +84,25 @@ def build(name: str, cores: int | None) -> Target:
         options=options(arch),
         requires=frozenset(),
         hardware=hardware,
-        host=_host(cores),
+        host=_host(cores, machine),
         needs=f"an NVIDIA GPU of compute capability {int(arch[3:]) / 10:.1f} and a driver for CUDA 13",
     )
 
 
-def _this_machine(here: Gpu | None, cores: int | None) -> Target:
+def _of_machine(here: Gpu | None, cores: int | None, machine: Machine) -> Target:
     if here is None:
         # The target can still be listed and described; why_not_run and why_not_compile say what is missing.
-        named = build(_DEFAULT, cores)
+        named = build(_DEFAULT, cores, machine)
         return replace(
-            named, name="cuda", description="the NVIDIA GPU of this machine", needs="an NVIDIA GPU in this machine"
+            named,
+            name="cuda",
+            description=f"the NVIDIA GPU of {machine.name}",
+            needs=f"an NVIDIA GPU in {machine.name}",
         )
     name = here.arch.replace("sm_", "cuda-sm")
     if name in _GPUS:
-        return build(name, cores)
-    generic = build(_DEFAULT, cores)
+        return build(name, cores, machine)
+    generic = build(_DEFAULT, cores, machine)
     return replace(
         generic,
         name="cuda",
@@ -113,8 +116,8 @@ def _this_machine(here: Gpu | None, cores: int | None) -> Target:
 def _measured(hardware: Hardware, here: Gpu) -> Hardware:
     return replace(
         hardware,
-        cores=here.sm_count,
-        sm_count=here.sm_count,
+        cores=here.sm_count or hardware.cores,
+        sm_count=here.sm_count or hardware.sm_count,
         shared_bytes_per_block=here.shared_bytes_per_block or hardware.shared_bytes_per_block,
         registers_per_sm=here.registers_per_sm or hardware.registers_per_sm,
         l2_bytes=here.l2_bytes,
@@ -122,27 +125,25 @@ def _measured(hardware: Hardware, here: Gpu) -> Hardware:
     )
 
 
-def _host(cores: int | None) -> Mapping[str, object]:
+def _host(cores: int | None, machine: Machine) -> Mapping[str, object]:
     """The CPU beside the GPU: it only launches kernels, so a general one serves, and packages stay portable."""
-    machine = cpuinfo.machine()
     general = {"x86_64": "x86-64-v3", "aarch64": "generic"}
-    if machine not in general:
-        machine = "x86_64"
+    kind = machine.cpu.machine if machine.cpu.machine in general else "x86_64"
     return {
         "kind": "llvm",
-        "mcpu": general[machine],
-        "mtriple": f"{machine}-linux-gnu",
-        "num-cores": cores or cpuinfo.usable_cores(),
+        "mcpu": general[kind],
+        "mtriple": f"{kind}-linux-gnu",
+        "num-cores": cores or machine.cores,
     }
 
 
-def why_not_run(target: Target) -> str | None:
-    """None, or why this machine's GPU cannot run it: there is none, or it is of another architecture."""
-    here = gpu()
+def why_not_run(target: Target, machine: Machine) -> str | None:
+    """None, or why the machine's GPU cannot run it: there is none, or it is of another architecture."""
+    here = machine.find_gpu()
     if here is None:
-        return "this machine has no NVIDIA GPU (or no driver for it)"
+        return f"{machine.name} has no NVIDIA GPU (or no driver for it)"
     if here.arch != target.options["arch"]:
-        return f"this machine's GPU ({here.name}) is {here.arch}, not {target.options['arch']}"
+        return f"{machine.name}'s GPU ({here.name}) is {here.arch}, not {target.options['arch']}"
     return None
 
 
@@ -153,9 +154,9 @@ def why_not_compile(target: Target) -> str | None:
     return WHY_NOT_COMPILE
 
 
-def device(target: Target) -> str:
-    """This machine's GPU."""
-    here = gpu()
+def device(target: Target, machine: Machine) -> str:
+    """The machine's GPU."""
+    here = machine.find_gpu()
     return here.name if here is not None else "generic"
 
 

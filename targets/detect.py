@@ -44,9 +44,10 @@ def name_for(info: CpuInfo) -> str:
     )
 
 
-def cpu_name() -> str:
-    """This machine's CPU for a reader: its marketing name, and the numbers that tell it apart where that does not."""
-    info = cpu_info()
+def cpu_name(info: CpuInfo | None = None) -> str:
+    """A CPU (default: this machine's) for a reader: its marketing name, and the numbers that tell it apart where that
+    does not."""
+    info = info if info is not None else cpu_info()
     if info.machine == "x86_64":
         return f"{info.name or info.vendor or 'unknown CPU'} (family {info.family} model {info.model})"
     from targets import arm

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from targets import registry
+from targets.machine import Machine, this_machine
 from targets.target import Target
 
 GENERIC = "generic"
@@ -46,14 +47,15 @@ def tvm_version() -> str:
     return importlib.metadata.version("apache-tvm")
 
 
-def fingerprint(target: Target, device: str | None = None) -> Fingerprint:
-    """The fingerprint of `target` on this machine, or on the device called `device` (a board's own words for itself).
+def fingerprint(target: Target, device: str | None = None, machine: Machine | None = None) -> Fingerprint:
+    """The fingerprint of `target` on this machine, on another one, or on the device called `device`.
 
-    Without `device`, a target that this machine cannot run gets the device `generic`.
+    Without `device`, a target that the machine cannot run gets the device `generic`.
     """
     if device is None:
+        machine = machine if machine is not None else this_machine()
         family = registry.family_of(target)
-        device = family.device(target) if family.why_not_run(target) is None else GENERIC
+        device = family.device(target, machine) if family.why_not_run(target, machine) is None else GENERIC
     return Fingerprint(
         target=target.name,
         options=json.dumps(dict(target.options), sort_keys=True, separators=(",", ":")),
@@ -63,13 +65,14 @@ def fingerprint(target: Target, device: str | None = None) -> Fingerprint:
     )
 
 
-def device_name(target: Target | None = None) -> str:
-    """This machine as a result names it: the CPU's model, or for a GPU target, the GPU's."""
+def device_name(target: Target | None = None, machine: Machine | None = None) -> str:
+    """A machine (default: this one) as a result names it: the CPU's model, or for a GPU target, the GPU's."""
+    machine = machine if machine is not None else this_machine()
     if target is None:
         from targets.detect import cpu_name
 
-        return cpu_name()
-    return registry.family_of(target).device(target)
+        return cpu_name(machine.cpu)
+    return registry.family_of(target).device(target, machine)
 
 
 def _slug(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from targets import arm, cuda
-from targets.gpu import gpu
+from targets.machine import Machine
 from targets.registry import Family, register
 from targets.target import Hardware, Target
 
@@ -41,7 +41,7 @@ _BOARDS = {
 }
 
 
-def build(name: str, cores: int | None) -> Target:
+def build(name: str, cores: int | None, machine: Machine) -> Target:
     """The target `name`. `cores` counts cores of the CPU that launches the kernels (default: all of the board's)."""
     board = _BOARDS[name]
     runtime = "" if board.jetpack == "7" else " and a TVM runtime built on it"
@@ -65,12 +65,12 @@ def build(name: str, cores: int | None) -> Target:
     )
 
 
-def why_not_run(target: Target) -> str | None:
-    """None on such a board, else what this machine is instead."""
-    missing = arm.missing(target.requires)
+def why_not_run(target: Target, machine: Machine) -> str | None:
+    """None where the machine is such a board, else what it is instead."""
+    missing = arm.missing(target.requires, machine)
     if missing is not None:
-        return f"this is no {_BOARDS[target.name].description}: {missing}"
-    return cuda.why_not_run(target)
+        return f"{machine.name} is no {_BOARDS[target.name].description}: {missing}"
+    return cuda.why_not_run(target, machine)
 
 
 def why_not_compile(target: Target) -> str | None:
@@ -78,9 +78,9 @@ def why_not_compile(target: Target) -> str | None:
     return cuda.WHY_NOT_COMPILE
 
 
-def device(target: Target) -> str:
+def device(target: Target, machine: Machine) -> str:
     """The board's GPU, as its driver names it."""
-    here = gpu()
+    here = machine.find_gpu()
     return here.name if here is not None else "generic"
 
 

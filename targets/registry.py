@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from targets.machine import Machine, this_machine
 from targets.target import Target, TargetError
 
 # One module a family, in the order in which `edgetune targets` lists them.
@@ -18,17 +19,18 @@ FAMILIES = ("x86", "arm", "cuda", "jetson")
 class Family:
     """What the rest of the code asks of a family of targets.
 
-    `names` lists its targets; `build(name, cores)` makes one, for `cores` cores or, with None, for as many as this
-    machine (where it can run the target) or the typical device has. `why_not_run` and `why_not_compile` give the one
-    line that says what is missing here, or None. `device` names the hardware of this machine that the target runs on.
+    `names` lists its targets; `build(name, cores, machine)` makes one, for `cores` cores or, with None, for as many as
+    the machine (where it can run the target) or the typical device has. `why_not_run(target, machine)` and
+    `why_not_compile(target)` give the one line that says what is missing, or None; compiling is this machine's
+    business. `device(target, machine)` names the hardware of the machine that the target runs on.
     """
 
     name: str
     names: tuple[str, ...]
-    build: Callable[[str, int | None], Target]
-    why_not_run: Callable[[Target], str | None]
+    build: Callable[[str, int | None, Machine], Target]
+    why_not_run: Callable[[Target, Machine], str | None]
     why_not_compile: Callable[[Target], str | None]
-    device: Callable[[Target], str]
+    device: Callable[[Target, Machine], str]
 
 
 _families: dict[str, Family] = {}
@@ -63,21 +65,23 @@ def names() -> list[str]:
     return ["native", *(name for family in families() for name in family.names)]
 
 
-def get(name: str, cores: int | None = None) -> Target:
-    """The target called `name`, for `cores` cores (default: this machine's, or the typical device's).
+def get(name: str, cores: int | None = None, machine: Machine | None = None) -> Target:
+    """The target called `name`, for `cores` cores (default: the machine's, or the typical device's).
 
-    `native` gives the most specific target that this machine's CPU can execute, under that target's own name.
+    The machine is this one unless another is given. `native` gives the most specific target that its CPU can execute,
+    under that target's own name.
     Raises TargetError, with the names that come closest, when there is none.
     """
     if cores is not None and cores < 1:
         raise TargetError(f"{cores} is no number of cores; give 1 or more")
+    machine = machine if machine is not None else this_machine()
     if name == "native":
-        from targets.detect import native_name
+        from targets.detect import name_for
 
-        name = native_name()
+        name = name_for(machine.cpu)
     for family in families():
         if name in family.names:
-            return family.build(name, cores)
+            return family.build(name, cores, machine)
     raise TargetError(f"no target is called {name!r}; {_hint(name, names())}")
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from targets import cpuinfo, toolchain
 from targets.cpuinfo import CpuInfo
+from targets.machine import Machine
 from targets.registry import Family, register
 from targets.target import Hardware, Target
 
@@ -155,8 +156,8 @@ def _from_archspec() -> list[str]:
     return [_ARCHSPEC[arch.name] for arch in (host, *host.ancestors) if arch.name in _ARCHSPEC]
 
 
-def build(name: str, cores: int | None) -> Target:
-    """The target `name`; on a machine that can run it, with that machine's core count and caches."""
+def build(name: str, cores: int | None, machine: Machine) -> Target:
+    """The target `name`; for a machine that can run it, with that machine's core count and caches."""
     cpu = _BY_NAME[name]
     wide = "avx512f" in cpu.features
     hardware = Hardware(
@@ -169,11 +170,11 @@ def build(name: str, cores: int | None) -> Target:
         l3_bytes=cpu.l3 * KB,
         fp16_arithmetic="avx512_fp16" in cpu.features,
     )
-    if _missing(REQUIRES[name]) is None:
-        here = cpuinfo.caches()
+    if _missing(REQUIRES[name], machine) is None:
+        here = machine.caches
         hardware = replace(
             hardware,
-            cores=cores or cpuinfo.usable_cores(),
+            cores=cores or machine.cores,
             l1d_bytes=here.l1d or hardware.l1d_bytes,
             l2_bytes=here.l2 or hardware.l2_bytes,
             l3_bytes=here.l3 or hardware.l3_bytes,
@@ -189,9 +190,9 @@ def build(name: str, cores: int | None) -> Target:
     )
 
 
-def why_not_run(target: Target) -> str | None:
-    """None, or which feature this machine's CPU lacks."""
-    return _missing(target.requires)
+def why_not_run(target: Target, machine: Machine) -> str | None:
+    """None, or which feature the machine's CPU lacks."""
+    return _missing(target.requires, machine)
 
 
 def why_not_compile(target: Target) -> str | None:
@@ -199,22 +200,22 @@ def why_not_compile(target: Target) -> str | None:
     return toolchain.why_no_linker(TRIPLE)
 
 
-def device(target: Target) -> str:
-    """This machine's CPU."""
+def device(target: Target, machine: Machine) -> str:
+    """The machine's CPU."""
     from targets.detect import cpu_name
 
-    return cpu_name()
+    return cpu_name(machine.cpu)
 
 
-def _missing(requires: frozenset[str]) -> str | None:
-    info = cpuinfo.cpu_info()
+def _missing(requires: frozenset[str], machine: Machine) -> str | None:
+    info = machine.cpu
     if info.machine != "x86_64":
-        return f"this machine is {info.machine}, not x86_64"
+        return f"{machine.name} is {info.machine}, not x86_64"
     lacks = sorted(requires - info.flags, key=lambda flag: (_ORDER.index(flag) if flag in _ORDER else 999, flag))
     if not lacks:
         return None
     more = f" and {len(lacks) - 6} more" if len(lacks) > 6 else ""
-    return f"this CPU ({info.name or 'unnamed'}) has no {', '.join(lacks[:6])}{more}"
+    return f"{machine.name}'s CPU ({info.name or 'unnamed'}) has no {', '.join(lacks[:6])}{more}"
 
 
 def _telling(features: tuple[str, ...]) -> str:
