@@ -1,0 +1,57 @@
+"""Between TVM's client and a board's connection: TVM's own client can neither time out nor notice a board that died.
+
+So the handshake with the board is made by us, with deadlines, on a connection that keepalives watch, and TVM's client
+is let in at a loopback port with a key that is good once. When the connection ends, for whatever reason, TVM's call
+ends with it. The relay is a process of its own: TVM holds Python's lock while it waits for a board to free an object,
+and a thread could not relay the answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import socket
+import subprocess
+import sys
+
+from compiler.runtime.rpc import relay_process, wire
+
+
+class Relay:
+    """Relays between `board`, a connection after its handshake, and the one client that comes to `port` with `key`."""
+
+    def __init__(self, board: socket.socket, server_key: str) -> None:
+        """Takes `board` over. Raises OSError where no process can be started."""
+        self.key = secrets.token_hex(16)
+        letter = {
+            "expect": (wire.pack_int(wire.MAGIC) + wire.pack_text(f"{wire.SESSION}{self.key}")).hex(),
+            "reply": (wire.pack_int(wire.MAGIC) + wire.pack_text(server_key)).hex(),
+        }
+        with board, socket.create_server(("127.0.0.1", 0), backlog=1) as listener:
+            self.port = int(listener.getsockname()[1])
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", relay_process.__file__, str(board.fileno()), str(listener.fileno())],
+                pass_fds=[board.fileno(), listener.fileno()],
+                stdin=subprocess.PIPE,
+                text=True,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is the desk's to handle
+            )
+        if self._process.stdin is not None:
+            with (
+                contextlib.suppress(OSError),
+                self._process.stdin as stdin,
+            ):  # a process that ended: TVM's client says so
+                json.dump(letter, stdin)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection has ended, at either end."""
+        return self._process.poll() is not None
+
+    def close(self) -> None:
+        """End the connection, upon which the agent ends the session, whatever it computes."""
+        self._process.kill()
+        self._process.wait()
