@@ -1,4 +1,4 @@
-"""Whether this machine can run a package, and as what.
+"""Whether this machine, or a board, can run a package, and as what.
 
 Known from the manifest alone, and asked before any code is loaded.
 """
@@ -12,37 +12,40 @@ import targets
 from compiler.package import Manifest
 
 
-def why_not_load(manifest: Manifest) -> str | None:
-    """One line that says why this machine must not load the package, or None.
+def why_not_load(
+    manifest: Manifest, machine: targets.Machine | None = None, tvm_version: str | None = None
+) -> str | None:
+    """One line that says why the machine (default: this one) must not load the package, or None.
 
-    Looks at the CPU features (or the GPU) that the target requires, and at the TVM version: compiled libraries rely on
-    internals of the runtime, which change with TVM's minor versions.
+    Looks at the CPU features (or the GPU) that the target requires, and at the version of the machine's TVM (default:
+    the one installed here): compiled libraries rely on internals of the runtime, which change with its minor versions.
     """
     try:
-        target = _target(manifest)
+        target = _target(manifest, machine)
     except targets.TargetError as error:
         return f"its target is unknown here: {error}"
-    reason = targets.why_not_run(target)
+    reason = targets.why_not_run(target, machine)
     if reason is not None:
         return f"it is compiled for {manifest.target.name}: {reason}"
     try:
-        installed = version("apache-tvm")
+        installed = tvm_version if tvm_version is not None else version("apache-tvm")
     except PackageNotFoundError:
         return "TVM is not installed: `pip install apache-tvm`"
     if _series(installed) != _series(manifest.tvm_version):
-        return f"it was compiled by TVM {manifest.tvm_version} and this is TVM {installed}: compile the model again"
+        runs = "this is" if machine is None else f"{machine.name} has"
+        return f"it was compiled by TVM {manifest.tvm_version} and {runs} TVM {installed}: compile the model again"
     return None
 
 
-def identify(manifest: Manifest) -> tuple[str, str]:
-    """(device, fingerprint) of this machine as one that runs the package; another one may have compiled it."""
-    target = _target(manifest)
-    return targets.device_name(target), targets.fingerprint(target).id
+def identify(manifest: Manifest, machine: targets.Machine | None = None) -> tuple[str, str]:
+    """(device, fingerprint) of the machine (default: this one) that runs the package; another may have compiled it."""
+    target = _target(manifest, machine)
+    return targets.device_name(target, machine), targets.fingerprint(target, machine=machine).id
 
 
-def _target(manifest: Manifest) -> targets.Target:
+def _target(manifest: Manifest, machine: targets.Machine | None) -> targets.Target:
     cores = manifest.target.options.get("num-cores")
-    target = targets.get(manifest.target.name, cores if isinstance(cores, int) and cores > 0 else None)
+    target = targets.get(manifest.target.name, cores if isinstance(cores, int) and cores > 0 else None, machine)
     # What the manifest requires counts even where the target of that name requires less in this version.
     requires = target.requires | frozenset(manifest.target.requires)
     return replace(target, options=manifest.target.options, requires=requires)

@@ -13,6 +13,7 @@ from compiler.package import LIBRARY, Manifest
 from compiler.parallel.threads import end_library_threads, set_library_threads
 from compiler.runtime.compatibility import identify
 from compiler.runtime.inputs import check_inputs
+from compiler.runtime.outputs import device_kind, flatten, in_one_line
 from compiler.runtime.profiling import Profile, profile_calls
 from compiler.runtime.threads import ComputeThread
 from compiler.runtime.timing import Timing, time_invocations
@@ -68,7 +69,7 @@ class LocalExecutable:
                 cancelled=self._compute.cancelled.is_set,
             )
 
-        return self._compute.call(_in_one_line, "run", measure)
+        return self._compute.call(in_one_line, "run", measure)
 
     def profile(self, inputs: Mapping[str, np.ndarray], *, runs: int = 5) -> Profile:
         """Time every kernel (see `Executable.profile`)."""
@@ -79,7 +80,7 @@ class LocalExecutable:
             vm = self._new_vm()
             return profile_calls(vm, self._bind(vm, arrays), self._tvm_device.sync, runs)
 
-        return self._compute.call(_in_one_line, "profile", measure)
+        return self._compute.call(in_one_line, "profile", measure)
 
     def close(self) -> None:
         """End its threads; called by the session that it belongs to."""
@@ -89,7 +90,7 @@ class LocalExecutable:
         import tvm
 
         def load() -> None:
-            self._tvm_device = tvm.device(_device_kind(self.manifest))
+            self._tvm_device = tvm.device(device_kind(self.manifest))
             self._library = tvm.runtime.load_module(str(folder / LIBRARY))
             set_library_threads(self._library, self._compute.threads, self._compute.own_cpus)
             self._vm = self._new_vm()
@@ -97,7 +98,7 @@ class LocalExecutable:
             if arity != len(self.inputs):
                 raise EdgetuneError(f"the library takes {arity} inputs and its manifest lists {len(self.inputs)}")
 
-        _in_one_line("load", load)
+        in_one_line("load", load)
 
     def _new_vm(self) -> Any:
         from tvm import relax
@@ -113,7 +114,7 @@ class LocalExecutable:
 
         main = vm["main"]
         arguments = [tvm.runtime.tensor(array, device=self._tvm_device) for array in arrays]
-        if _device_kind(self.manifest) == "cpu":
+        if device_kind(self.manifest) == "cpu":
             return lambda: main(*arguments)
 
         def call_and_wait() -> Any:
@@ -125,35 +126,11 @@ class LocalExecutable:
 
     def _run(self, arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
         def call() -> dict[str, np.ndarray]:
-            tensors = _flatten(self._bind(self._vm, arrays)())
+            tensors = flatten(self._bind(self._vm, arrays)())
             if len(tensors) != len(self.outputs):
                 raise EdgetuneError(
                     f"the library returns {len(tensors)} outputs and its manifest lists {len(self.outputs)}"
                 )
             return {spec.name: tensor.numpy() for spec, tensor in zip(self.outputs, tensors, strict=True)}
 
-        return _in_one_line("run", call)
-
-
-def _device_kind(manifest: Manifest) -> str:
-    kind = str(manifest.target.options.get("kind", "llvm"))
-    return "cpu" if kind in ("llvm", "c") else kind
-
-
-def _flatten(result: Any) -> list[Any]:
-    if hasattr(result, "numpy"):
-        return [result]
-    return [tensor for field in result for tensor in _flatten(field)]
-
-
-def _in_one_line(what: str, function: Callable[[], Any]) -> Any:
-    """Call `function`; what TVM throws, pages of it, becomes one line."""
-    try:
-        return function()
-    except EdgetuneError:
-        raise
-    except Exception as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise EdgetuneError(
-            f"TVM could not {what} the model: {lines[-1] if lines else type(error).__name__}"
-        ) from error
+        return in_one_line("run", call)
