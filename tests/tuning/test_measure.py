@@ -47,7 +47,7 @@ def test_a_slow_candidate_is_not_repeated(pool: Pool, tmp_path: Path) -> None:
 
 def test_one_slow_call_does_not_end_a_measurement(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first call may be disturbed; only a second slow one is believed."""
-    from compiler.tuning.worker import measure
+    from compiler.runtime.measure import candidate as measure
 
     durations = iter([9.0, 1.0, 1.5, 1.5, 1.5])
     monkeypatch.setattr(measure, "_time", lambda *_: next(durations))
@@ -99,7 +99,7 @@ def test_kernels_that_want_positive_numbers_can_be_compared(pool: Pool, tmp_path
 @pytest.mark.parametrize(("seconds", "calls"), [(0.01, 1), (0.001, 3)])
 def test_threads_are_awake_before_the_first_time_is_taken(seconds: float, calls: int) -> None:
     """A slow kernel is called once for that, a fast one until some milliseconds are over; each with new weights."""
-    from compiler.tuning.worker import measure
+    from compiler.runtime.measure import candidate as measure
 
     seen: list[int] = []
 

@@ -55,10 +55,10 @@ def _jobs(threads: int) -> dict[str, Callable[..., Any]]:
     from compiler.tvm_setup import prepare
 
     prepare()
+    from compiler.runtime.measure.candidate import measure
     from compiler.runtime.threads import compute_cpus, set_threads
     from compiler.tuning.worker.build import build
     from compiler.tuning.worker.check import check
-    from compiler.tuning.worker.measure import measure
 
     set_threads(threads)
     cpus = compute_cpus(threads)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from compiler.parallel.threads import end_library_threads, set_library_threads
-from compiler.tuning.worker.arguments import random_array
+from compiler.runtime.measure.arguments import random_array
 
 
 def check(

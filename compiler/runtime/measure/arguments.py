@@ -28,16 +28,24 @@ class ArgumentSets:
     is filled once; what is not a weight is kept as long as the next candidate takes the same.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "cpu") -> None:
+        """`device` is TVM's name of where the tensors are."""
+        self._device = device
         self._weights: dict[str, np.ndarray] = {}  # by dtype
         self._others: dict[tuple[int, Argument], Any] = {}  # by position
 
-    def of(self, arguments: Sequence[Argument], weights: Sequence[int]) -> list[list[Any]]:
+    def of(
+        self, arguments: Sequence[Argument], weights: Sequence[int], cold_bytes: int | None = None
+    ) -> list[list[Any]]:
         """Lists of tensors, each a call's arguments; they share all but the `weights`, positions in `arguments`.
 
-        There are as many as it takes for the weights of all to fill COLD_BYTES, and at most MAX_COPIES.
+        There are as many as it takes for the weights of all to fill `cold_bytes` (default: COLD_BYTES), and at most
+        MAX_COPIES.
         """
         import tvm
+
+        cold_bytes = COLD_BYTES if cold_bytes is None else cold_bytes
+        device = tvm.device(self._device)
 
         arguments = [(tuple(shape), dtype) for shape, dtype in arguments]
         random = np.random.default_rng(0)
@@ -48,12 +56,12 @@ class ArgumentSets:
         del kept  # before more is made: it may be much
         for place, tensor in self._others.items():
             if tensor is None:
-                self._others[place] = tvm.runtime.tensor(random_array(random, *place[1]))
+                self._others[place] = tvm.runtime.tensor(random_array(random, *place[1]), device=device)
         shared = {position: tensor for (position, _), tensor in self._others.items()}
 
         sizes = {p: _size(arguments[p]) for p in weights}
         size = sum(sizes.values())
-        copies = min(MAX_COPIES, -(-COLD_BYTES // size)) if size else 1
+        copies = min(MAX_COPIES, -(-cold_bytes // size)) if size else 1
         sets = [dict(shared) for _ in range(copies)]
         dtypes = {arguments[p][1] for p in weights}
         for dtype in [d for d in self._weights if d not in dtypes]:
@@ -61,19 +69,21 @@ class ArgumentSets:
         for dtype in dtypes:
             places = [p for p in weights if arguments[p][1] == dtype]
             stride = sum(-(-sizes[p] // ALIGNMENT) * ALIGNMENT for p in places)
-            memory = self._memory(dtype, stride * copies)
+            memory = self._memory(dtype, stride * copies, cold_bytes)
             for copy, made in enumerate(sets):
                 offset = stride * copy
                 for p in places:
                     first, count = offset // memory.itemsize, sizes[p] // memory.itemsize
-                    made[p] = tvm.runtime.from_dlpack(memory[first : first + count].reshape(arguments[p][0]))
+                    values = memory[first : first + count].reshape(arguments[p][0])
+                    at_hand = self._device == "cpu"
+                    made[p] = tvm.runtime.from_dlpack(values) if at_hand else tvm.runtime.tensor(values, device=device)
                     offset += -(-sizes[p] // ALIGNMENT) * ALIGNMENT
         return [[made[p] for p in range(len(arguments))] for made in sets]
 
-    def _memory(self, dtype: str, size: int) -> np.ndarray:
+    def _memory(self, dtype: str, size: int, cold_bytes: int) -> np.ndarray:
         """At least `size` bytes of random values of `dtype`, at an aligned address."""
         known = self._weights.pop(dtype, None)
-        if known is not None and size <= known.nbytes <= 2 * max(size, COLD_BYTES):
+        if known is not None and size <= known.nbytes <= 2 * max(size, cold_bytes):
             self._weights[dtype] = known
             return known
         del known  # before more is made

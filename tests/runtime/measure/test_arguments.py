@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compiler.tuning.worker import arguments
-from compiler.tuning.worker.arguments import ALIGNMENT, MAX_COPIES, ArgumentSets
+from compiler.runtime.measure import arguments
+from compiler.runtime.measure.arguments import ALIGNMENT, MAX_COPIES, ArgumentSets
 
 COLD_BYTES = 1 << 20
 INPUT, OUTPUT = ((1, 8, 8, 3), "float32"), ((1, 8, 8, 16), "float32")

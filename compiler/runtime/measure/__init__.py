@@ -1,0 +1,1 @@
+"""Measuring a candidate, at the desk or on a board: nothing here needs the compiler part of TVM."""
