@@ -1,0 +1,70 @@
+"""What NVIDIA's management library says of the discrete GPUs, by way of nvidia-ml-py where that is installed.
+
+It needs no CUDA context. Integrated GPUs have no NVML for this; their values are among the board's files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+
+class GpuReading(NamedTuple):
+    """Degrees Celsius, watts, MHz and whether a limit slows it down; None is what the driver does not say."""
+
+    name: str
+    celsius: float | None
+    watts: float | None
+    clock_mhz: float | None
+    throttled: bool | None
+
+
+def gpu_readings() -> list[GpuReading]:
+    """The GPUs that NVML knows; none without the package, the library or a GPU."""
+    nvml = _nvml()
+    if nvml is None:
+        return []
+    found = []
+    for index in range(_ask(nvml.nvmlDeviceGetCount) or 0):
+        device = _ask(nvml.nvmlDeviceGetHandleByIndex, index)
+        if device is None:
+            continue
+        celsius = _ask(nvml.nvmlDeviceGetTemperature, device, nvml.NVML_TEMPERATURE_GPU)
+        milliwatts = _ask(nvml.nvmlDeviceGetPowerUsage, device)
+        clock = _ask(nvml.nvmlDeviceGetClockInfo, device, nvml.NVML_CLOCK_GRAPHICS)
+        reasons = _ask(nvml.nvmlDeviceGetCurrentClocksThrottleReasons, device)
+        slowing = (
+            nvml.nvmlClocksThrottleReasonHwSlowdown
+            | nvml.nvmlClocksThrottleReasonSwThermalSlowdown
+            | nvml.nvmlClocksThrottleReasonSwPowerCap
+        )
+        found.append(
+            GpuReading(
+                name=f"gpu{index}",
+                celsius=None if celsius is None else float(celsius),
+                watts=None if milliwatts is None else milliwatts / 1e3,
+                clock_mhz=None if clock is None else float(clock),
+                throttled=None if reasons is None else bool(reasons & slowing),
+            )
+        )
+    return found
+
+
+@lru_cache(maxsize=1)
+def _nvml() -> Any:
+    """The module with its library initialised, once a process; None where that cannot be."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except Exception:  # noqa: BLE001 - no package, no library, no driver, no permission: no readings
+        return None
+    return pynvml
+
+
+def _ask(function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except Exception:  # noqa: BLE001 - NVMLError, which only the optional package has: this GPU does not say
+        return None
