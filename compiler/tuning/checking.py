@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from compiler.records.record import CHECK_RUN, Record, now
 from compiler.tuning.state import TaskState
-from compiler.tuning.workers import Pool
 
 if TYPE_CHECKING:
     from compiler.records.store import Store
+    from compiler.tuning.builder import Builder
+    from compiler.tuning.runner import Runner
     from compiler.tuning.search import Candidate, Search
 
 ROUNDS = 3  # kernels of a task that are checked, best first, until one is right
@@ -52,14 +53,14 @@ class Checker:
         self.references: dict[str, str] = {}
         self.built = 0
 
-    def run(self, tasks: Sequence[tuple[TaskState, Search]], builders: Pool, runner: Pool, deadline: float) -> None:
+    def run(self, tasks: Sequence[tuple[TaskState, Search]], builder: Builder, runner: Runner, deadline: float) -> None:
         """Check the best record of each of `tasks` that is not marked yet, until `deadline` (`time.monotonic`)."""
         self.deadline = deadline
         for _ in range(ROUNDS):
             doubts = [d for state, search in tasks for d in [self._doubt(state, search)] if d is not None]
             if not doubts or time.monotonic() > self.deadline:
                 return
-            self._round(doubts, builders, runner)
+            self._round(doubts, builder, runner)
             tasks = [(d.state, d.search) for d in doubts]
 
     def _doubt(self, state: TaskState, search: Search) -> _Doubt | None:
@@ -69,7 +70,7 @@ class Checker:
         candidate = search.from_record(record)
         return None if candidate is None else _Doubt(state, search, record, candidate)
 
-    def _round(self, doubts: list[_Doubt], builders: Pool, runner: Pool) -> None:
+    def _round(self, doubts: list[_Doubt], builder: Builder, runner: Runner) -> None:
         missing = [d for d in doubts if d.state.hash not in self.references]
         modules = [d.candidate.module for d in doubts] + [d.search.plain() for d in missing]
         jobs = []
@@ -77,7 +78,7 @@ class Checker:
             self.built += 1
             library = str(self.folder / f"check-{self.built}.so")
             jobs.append({"module": module, "target": self.config, "library": library, "keep_packing": True})
-        outcomes = builders.map("build", jobs, BUILD_SECONDS, stop=self._late)
+        outcomes = builder.map("build", jobs, BUILD_SECONDS, stop=self._late)
         for doubt, outcome in zip(missing, outcomes[len(doubts) :], strict=True):
             if outcome.error is None:
                 self.references[doubt.state.hash] = outcome.value[0]
@@ -89,11 +90,11 @@ class Checker:
                 library, arguments = outcome.value
                 self._compare(doubt, {"candidate": library, "reference": reference, "arguments": arguments}, runner)
 
-    def _compare(self, doubt: _Doubt, job: dict[str, Any], runner: Pool) -> None:
-        found = runner.map("check", [job], RUN_SECONDS)[0]
+    def _compare(self, doubt: _Doubt, job: dict[str, Any], runner: Runner) -> None:
+        found = runner.check(job, RUN_SECONDS)
         if found.error is not None:
             # Whose fault is it? A reference that runs beside itself leaves only the candidate.
-            alone = runner.map("check", [{**job, "candidate": job["reference"]}], RUN_SECONDS)[0]
+            alone = runner.check({**job, "candidate": job["reference"]}, RUN_SECONDS)
             if found.error.startswith("timed out") or alone.error is not None:
                 return
         good = found.error is None and found.value <= TOLERANCE

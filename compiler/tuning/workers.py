@@ -115,6 +115,11 @@ class Pool:
     def __init__(self, size: int, threads: int) -> None:
         self.workers = [Worker(threads) for _ in range(size)]
 
+    @property
+    def parallel(self) -> int:
+        """How many jobs it has under way at a time."""
+        return len(self.workers)
+
     def start(self) -> None:
         for worker in self.workers:
             worker.start()
@@ -125,10 +130,12 @@ class Pool:
         jobs: Sequence[dict[str, Any]],
         timeout: float,
         stop: Callable[[], bool] | None = None,
+        done: Callable[[int, Outcome], None] | None = None,
     ) -> list[Outcome]:
         """Outcomes of `jobs`, in their order; a job that takes longer than `timeout` seconds is killed.
 
-        Once `stop` says so no further job is begun; those left out have the error `not run`.
+        Once `stop` says so no further job is begun; those left out have the error `not run`. `done` is told of the
+        outcome of each job that was begun, with its position, as soon as it is known.
         """
         outcomes: list[Outcome | None] = [None] * len(jobs)
         queue = deque(range(len(jobs)))
@@ -137,6 +144,8 @@ class Pool:
         def finish(worker: Worker, outcome: Outcome) -> None:
             index, _ = busy.pop(worker)
             outcomes[index] = outcome
+            if done is not None:
+                done(index, outcome)
 
         def deadline(worker: Worker) -> float:
             return time.monotonic() + (timeout if worker.ready else START_SECONDS)
@@ -173,6 +182,11 @@ class Pool:
                 worker.kill()
             raise
         return [outcome if outcome is not None else Outcome(error="not run") for outcome in outcomes]
+
+    def abandon(self) -> None:
+        """Kill the workers, whatever they do: another thread, which is in `map`, gets its jobs back as failed."""
+        for worker in self.workers:
+            worker.kill()
 
     def close(self) -> None:
         for worker in self.workers:

@@ -102,7 +102,7 @@ def test_ctrl_c_before_the_first_measurement_has_nothing_to_show(model: Path) ->
 def test_tuning_of_which_every_trial_failed_is_a_failure(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("compiler.tuning.tune.BUILD_SECONDS", 0.001)
+    monkeypatch.setattr("compiler.tuning.limits.BUILD_SECONDS", 0.001)
     assert cli.main(["tune", str(model), "--trials", "2", "--logs", str(tmp_path / "logs")]) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: small batch 2 fp32: every trial failed (2), one of them with: build: ")

@@ -15,8 +15,9 @@ from compiler.errors import EdgetuneError, UsageError
 from compiler.frontend import Model
 from compiler.records.record import CHECK_RUN, Record, now
 from compiler.records.store import Store, open_store
+from compiler.tuning.local import LocalRunner
 from compiler.tuning.state import TuneState, TuneSummary
-from compiler.tuning.tune import Budget, _Session, list_tasks, tune
+from compiler.tuning.tune import Budget, list_tasks, tune
 from compiler.tuning.workers import Outcome
 from tests.tuning import models
 
@@ -155,9 +156,9 @@ def test_a_task_whose_first_trial_failed_is_searched(
     model: Model, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = next(t for t in list_tasks(model, TARGET) if "conv2d" in t.name)
-    run = _Session._run
+    measure = LocalRunner.measure
     failures = [Outcome(error="crashed: SIGSEGV")]
-    monkeypatch.setattr(_Session, "_run", lambda *a: failures.pop() if failures else run(*a))
+    monkeypatch.setattr(LocalRunner, "measure", lambda *a: failures.pop() if failures else measure(*a))
     summary = tune(model, TARGET, store=store, budget=Budget(trials=4), tasks={task.index})
     assert summary.trials == 4 and summary.failed == 1
     assert next(t for t in summary.tasks if t.index == task.index).best_seconds is not None
