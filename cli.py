@@ -63,7 +63,19 @@ io_precision = click.option(
     help="Precision of inputs and outputs.",
 )
 zero_trial = click.option("--zero-trial", is_flag=True, help="Use no records: every kernel has its untuned schedule.")
+rpc = click.option("--rpc", metavar="HOST:PORT", help="Run on a board: its agent, or with --key a tracker.")
+key = click.option("--key", metavar="KEY", help="Which boards of the tracker.")
+ssh = click.option("--ssh", metavar="USER@BOARD", help="Run on a board through a tunnel that is opened for it.")
+board = _options(rpc, key, ssh)
 common = _options(json_file, debug)
+
+
+def _placed(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a command, with those that say where to run as one, called `device`."""
+    from compiler.commands.device import DeviceOptions
+
+    where = {name: options.pop(name) for name in ("rpc", "key", "ssh")}
+    return {**options, "device": DeviceOptions(**where)}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -116,13 +128,14 @@ def tune(models: Sequence[str], json: str | None, **options: Any) -> None:
 @dump
 @unverified
 @zero_trial
+@board
 @common
 def compile_(model: str, json: str | None, **options: Any) -> None:
     """Build a package of MODEL from the records at hand, verified against ONNX Runtime."""
     from compiler.commands.compile import compile_ as work
     from compiler.report.output import Output
 
-    work(model, Output(json), **options)
+    work(model, Output(json), **_placed(options))
 
 
 @edgetune.command()
@@ -131,13 +144,14 @@ def compile_(model: str, json: str | None, **options: Any) -> None:
 @click.option("--outputs", metavar="Y.NPZ", help="Write the outputs here.")
 @threads
 @seed
+@board
 @common
 def run(package: str, json: str | None, **options: Any) -> None:
     """Run a package once."""
     from compiler.commands.run import run as work
     from compiler.report.output import Output
 
-    work(package, Output(json), **options)
+    work(package, Output(json), **_placed(options))
 
 
 @edgetune.command()
@@ -160,6 +174,7 @@ def run(package: str, json: str | None, **options: Any) -> None:
 @threads
 @unverified
 @zero_trial
+@board
 @common
 @click.pass_context
 def bench(context: click.Context, sources: Sequence[str], json: str | None, **options: Any) -> None:
@@ -169,7 +184,7 @@ def bench(context: click.Context, sources: Sequence[str], json: str | None, **op
     from compiler.report.output import Output
 
     given = frozenset(name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE)
-    work(sources, Output(json), BenchOptions(**options, given=given))
+    work(sources, Output(json), BenchOptions(**_placed(options), given=given))
 
 
 @edgetune.command()
@@ -177,13 +192,14 @@ def bench(context: click.Context, sources: Sequence[str], json: str | None, **op
 @click.option("--inputs", metavar="X.NPZ", help="Inputs by name [default: random ones].")
 @threads
 @seed
+@board
 @common
 def verify(package: str, json: str | None, **options: Any) -> None:
     """Compare a package's outputs with those of ONNX Runtime in FP32."""
     from compiler.commands.verify import verify as work
     from compiler.report.output import Output
 
-    work(package, Output(json), **options)
+    work(package, Output(json), **_placed(options))
 
 
 @edgetune.command()

@@ -82,13 +82,14 @@ def compile_model(
     precision: str = "fp32",
     io_precision: str = "fp32",
     store: Store | None = None,
+    device: targets.Fingerprint | None = None,
     dump: Path | None = None,
     report: Report | None = None,
 ) -> Built:
     """Compile `model` for `target` into the shared library `library`.
 
-    Kernels with a record for the target's fingerprint get its schedule, the others the zero-trial schedule of their
-    family. Raises EdgetuneError where the target cannot be compiled for.
+    Kernels with a record for the fingerprint `device` (default: this machine's, as the target) get its schedule, the
+    others the zero-trial schedule of their family. Raises EdgetuneError where the target cannot be compiled for.
     """
     reason = targets.why_not_compile(target)
     if reason is not None:
@@ -108,7 +109,7 @@ def compile_model(
     hardware = cpu_hardware(target)
     clock = _Clock(report)
     fill = filling(hardware)
-    device = targets.fingerprint(target)
+    device = device if device is not None else targets.fingerprint(target)
     identity = device.id
     with clock("import"):
         laid_out, dumper = front(model, io_precision, dump)

@@ -9,12 +9,13 @@ fingerprint(target).id        the key under which records are kept
 
 from __future__ import annotations
 
-from targets.fingerprint import Fingerprint, device_name, fingerprint, tvm_version
+from targets.fingerprint import GENERIC, Fingerprint, device_name, fingerprint, tvm_version
 from targets.machine import Machine, this_machine
 from targets.registry import families, family_of, get, names
 from targets.target import Hardware, Target, TargetError
 
 __all__ = [
+    "GENERIC",
     "Fingerprint",
     "Hardware",
     "Machine",

@@ -40,12 +40,14 @@ def bench(
     peers: Sequence[str] = (),
     protocol: Protocol = DEFAULT,
     progress: Callable[[str, int, int], None] | None = None,
+    local: bool = True,
 ) -> BenchReport:
     """Measure a loaded package, and `peers` in the same turns, on the first of `inputs`.
 
     With `model`, which peers need, all engines are verified against ONNX Runtime on all of `inputs`, each at the
     tolerance of the precision that it computes in; without it our accuracy is the one in the manifest. A peer that is
-    not installed or fails is reported, and the others go on. Raises EdgetuneError when the package itself fails,
+    not installed or fails is reported, and the others go on. Of an executable that is not `local` this machine's load
+    says nothing. Raises EdgetuneError when the package itself fails,
     UsageError for wrong names or inputs.
     """
     if not inputs:
@@ -67,9 +69,9 @@ def bench(
             except EdgetuneError as error:
                 missing.append((name, str(error)))
         del reference  # its threads must not get in the way of those that are measured
-    load = OtherLoad()
+    load = OtherLoad() if local else None
     measurements = measure([engine for engine, _ in engines], inputs[0], protocol, progress)
-    warnings = environment_warnings(threads, load.cpus())
+    warnings = environment_warnings(threads, load.cpus()) if load is not None else []
     results = [
         _result(executable, engine, measurement, accuracy, warnings, threads)
         for (engine, accuracy), measurement in zip(engines, measurements, strict=True)

@@ -13,7 +13,8 @@ from compiler.bench.protocol import Protocol
 from compiler.bench.run import BenchReport
 from compiler.commands import parse
 from compiler.commands.build_package import BuildRequest, build_package
-from compiler.commands.hardware import find_target, must_fit, must_have_cpus, must_run, session_threads
+from compiler.commands.device import DeviceOptions, Place, opened_place
+from compiler.commands.hardware import must_fit, must_have_cpus, must_run
 from compiler.commands.source import is_package, must_exist, opened_package
 from compiler.commands.store import must_agree, records_at_hand
 from compiler.errors import EdgetuneError, UsageError
@@ -55,6 +56,7 @@ class BenchOptions:
     threads: int | None
     allow_unverified: bool
     zero_trial: bool
+    device: DeviceOptions
     given: frozenset[str]
 
 
@@ -70,7 +72,10 @@ def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None
     must_agree(options.logs, options.zero_trial)
     parse.precisions(options.precisions)
     parse.shapes(options.shapes)
-    must_have_cpus(options.threads)
+    if options.device.local:
+        must_have_cpus(options.threads)
+    else:
+        _must_do_on_boards(options, peers)
     for source in sources:
         must_exist(source)
         if is_package(source):
@@ -78,11 +83,12 @@ def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None
     reports: list[BenchReport] = []
     failures: list[EdgetuneError] = []
     profiles = []
-    with steps(output) as step:
-        for label, opening in _subjects(sources, output, options, step):
+    with steps(output) as step, opened_place(options.device, step) as place:
+        place.must_have_cpus(options.threads)
+        for label, opening in _subjects(sources, output, options, step, place):
             try:
                 with opening as subject:
-                    report, profile = _measure(subject, label, peers, protocol, options, step)
+                    report, profile = _measure(subject, label, peers, protocol, options, step, place)
             except EdgetuneError as error:
                 failures.append(error)
                 output.warn(f"{label} was not measured: {error}")
@@ -109,11 +115,19 @@ def _must_be_free(source: str, options: BenchOptions) -> None:
             raise UsageError(f"{source} is a package, which has this fixed: leave out {option}, or name the model")
 
 
+def _must_do_on_boards(options: BenchOptions, peers: Sequence[str]) -> None:
+    """Raises UsageError for what is done on this machine only."""
+    if peers:
+        raise UsageError("peers run on this machine, not on the board: leave out --vs, or --rpc and --ssh")
+    if options.profile:
+        raise UsageError("kernels are profiled on this machine only: leave out --profile, or --rpc and --ssh")
+
+
 Subject = tuple[Package, Model | None]
 
 
 def _subjects(
-    sources: Sequence[str], output: Output, options: BenchOptions, step: Steps
+    sources: Sequence[str], output: Output, options: BenchOptions, step: Steps, place: Place
 ) -> Iterator[tuple[str, AbstractContextManager[Subject]]]:
     """A label and a context that opens it, for everything to measure."""
     for source in sources:
@@ -124,7 +138,7 @@ def _subjects(
         for batch in batches:
             for precision in parse.precisions(options.precisions):
                 label = " ".join([source, *([f"batch {batch}"] if batch else []), precision])
-                yield label, _compiled(source, batch, precision, output, options, step)
+                yield label, _compiled(source, batch, precision, output, options, step, place)
 
 
 @contextmanager
@@ -139,17 +153,23 @@ def _opened(source: str, step: Steps, with_model: bool) -> Iterator[Subject]:
 
 @contextmanager
 def _compiled(
-    source: str, batch: int | None, precision: str, output: Output, options: BenchOptions, step: Steps
+    source: str,
+    batch: int | None,
+    precision: str,
+    output: Output,
+    options: BenchOptions,
+    step: Steps,
+    place: Place,
 ) -> Iterator[Subject]:
     from compiler.frontend import load
 
-    target = find_target(options.target, options.threads)
-    must_run(target, "measure")
+    target = place.target(options.target, options.threads)
+    must_run(target, "measure", place.machine)
     step(f"Loading {source}")
     model = load(source, batch=batch, shapes=parse.shapes(options.shapes) or None, seed=options.seed)
     with (
         tempfile.TemporaryDirectory(prefix="edgetune-bench-") as folder,
-        records_at_hand(options.logs, target, options.zero_trial) as store,
+        records_at_hand(options.logs, target, options.zero_trial, place.machine) as store,
     ):
         package = build_package(
             BuildRequest(
@@ -160,6 +180,7 @@ def _compiled(
                 io_precision=options.io_precision,
                 seed=options.seed,
                 allow_unverified=options.allow_unverified,
+                place=place,
             ),
             store,
             output,
@@ -169,21 +190,26 @@ def _compiled(
 
 
 def _measure(
-    subject: Subject, label: str, peers: Sequence[str], protocol: Protocol, options: BenchOptions, step: Steps
+    subject: Subject,
+    label: str,
+    peers: Sequence[str],
+    protocol: Protocol,
+    options: BenchOptions,
+    step: Steps,
+    place: Place,
 ) -> tuple[BenchReport, ProfileReport | None]:
     from compiler.bench.peak import measure_peak
     from compiler.bench.probes import probe_inputs
     from compiler.bench.profile import profile
     from compiler.bench.run import bench as measure
-    from compiler.runtime.session import LocalSession
 
     package, model = subject
     must_fit(package.manifest)
-    threads = session_threads(options.threads, package.manifest.threads)
     specs = model.inputs if model is not None else package.manifest.inputs
     inputs = probe_inputs(specs, INPUTS, options.seed)
-    with LocalSession(threads) as session:
+    with place.session(package.manifest, options.threads, step) as session:
         executable = session.load(package)
+        threads = executable.threads
 
         def turn(engine: str, number: int, turns: int) -> None:
             step(f"Measuring {label}: {engine}, turn {number} of {turns}")
@@ -191,7 +217,14 @@ def _measure(
         step(f"Preparing {label}")
         progress = turn if step.live else None
         report = measure(
-            executable, inputs, threads=threads, model=model, peers=peers, protocol=protocol, progress=progress
+            executable,
+            inputs,
+            threads=threads,
+            model=model,
+            peers=peers,
+            protocol=protocol,
+            progress=progress,
+            local=place.local,
         )
         if not options.profile:
             return report, None

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 import targets
+from compiler.commands.device import THIS_MACHINE, Place
 from compiler.commands.hardware import must_compile, thread_count
+from compiler.commands.store import device_at_hand
 from compiler.commands.verify import verify_package
 from compiler.errors import EdgetuneError
 from compiler.frontend.model import Model
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """What to build and where to put it. The package computes with as many threads as `target` has cores."""
+    """What to build and where to put it. The package computes with as many threads as `target` has cores, and is
+    verified at `place`."""
 
     model: Model
     target: targets.Target
@@ -42,12 +45,13 @@ class BuildRequest:
     seed: int = 0
     dump: Path | None = None
     allow_unverified: bool = False
+    place: Place = THIS_MACHINE
 
 
 def build_package(request: BuildRequest, store: Store | None, output: Output, step: Steps) -> Package:
     """Compile from the records in `store`, verify against ONNX Runtime, and only then write `request.path`.
 
-    A package for hardware that this machine is not cannot be verified here: it is written and says so. Raises
+    A package for hardware that the place is not cannot be verified there: it is written and says so. Raises
     EdgetuneError, with nothing left at `request.path`, when verification fails and `allow_unverified` is not given.
     """
     from compiler.build import compile_model
@@ -56,6 +60,9 @@ def build_package(request: BuildRequest, store: Store | None, output: Output, st
     check_place(request.path, request.model.source)
     for tensor in (*request.model.inputs, *request.model.outputs):
         check_text(tensor.name, f"the name of a tensor of {request.model.name}")  # no package may hold it
+    device = device_at_hand(request.target, store, request.place.machine)
+    if device.device != targets.GENERIC and request.place.local and request.place.why_not_run(request.target):
+        output.note(f"using the records of {device.device}, the only ones for {request.target.name} at hand")
     with tempfile.TemporaryDirectory(prefix="edgetune-build-") as folder, _draft(request.path) as draft:
         built = compile_model(
             request.model,
@@ -64,24 +71,25 @@ def build_package(request: BuildRequest, store: Store | None, output: Output, st
             precision=request.precision,
             io_precision=request.io_precision,
             store=store,
+            device=device,
             dump=request.dump,
             report=lambda phase: step(f"Compiling {request.model.name}: {phase}"),
         )
         members: dict[str, Path | bytes] = {LIBRARY: built.library}
-        manifest = _manifest(request, built)
+        manifest = _manifest(request, built, device)
         package = write(draft, members, manifest)
-        why = targets.why_not_run(request.target)
+        why = request.place.why_not_run(request.target)
         if why is not None:
             output.warn(f"the package is not verified: {why}")
         else:
             step("Verifying against ONNX Runtime")
-            manifest = _verified(request, package, output)
+            manifest = _verified(request, package, output, step)
         # The verdict is part of the package, so it is written anew; the draft is not what anybody gets to see.
         return write(request.path, members, manifest)
 
 
-def _verified(request: BuildRequest, package: Package, output: Output) -> Manifest:
-    found = verify_package(package, request.model, seed=request.seed)
+def _verified(request: BuildRequest, package: Package, output: Output, step: Steps) -> Manifest:
+    found = verify_package(package, request.model, seed=request.seed, place=request.place, say=step)
     if not found.ok and not request.allow_unverified:
         raise EdgetuneError(
             f"the package failed its verification and was not written: {'; '.join(found.problems)} "
@@ -92,10 +100,9 @@ def _verified(request: BuildRequest, package: Package, output: Output) -> Manife
     return msgspec.structs.replace(package.manifest, accuracy=found.accuracy, verified=found.ok)
 
 
-def _manifest(request: BuildRequest, built: Built) -> Manifest:
+def _manifest(request: BuildRequest, built: Built, mark: targets.Fingerprint) -> Manifest:
     """What the package says of itself before it is verified."""
     model, target = request.model, request.target
-    mark = targets.fingerprint(target)
     return Manifest(
         model=ModelInfo(
             name=model.name,

@@ -9,10 +9,11 @@ from compiler.report import format as fmt
 from targets import cpuinfo
 
 
-def find_target(name: str, threads: int | None = None) -> targets.Target:
-    """The target called `name`, for `threads` cores where given. Raises UsageError for an unknown name."""
+def find_target(name: str, threads: int | None = None, machine: targets.Machine | None = None) -> targets.Target:
+    """The target called `name`, for `threads` cores where given, on this machine or another. Raises UsageError for an
+    unknown name."""
     try:
-        return targets.get(name, cores=threads)
+        return targets.get(name, threads, machine)
     except targets.TargetError as error:
         raise UsageError(str(error)) from None
 
@@ -24,11 +25,12 @@ def must_compile(target: targets.Target) -> None:
         raise UsageError(f"cannot compile for {target.name} here: {why}")
 
 
-def must_run(target: targets.Target, what: str) -> None:
-    """Raises UsageError where this machine cannot execute code for `target`; `what` is what was to be done with it."""
-    why = targets.why_not_run(target)
+def must_run(target: targets.Target, what: str, machine: targets.Machine | None = None) -> None:
+    """Raises UsageError where the machine (default: this one) cannot execute code for `target`; `what` is what was to
+    be done with it."""
+    why = targets.why_not_run(target, machine)
     if why is not None:
-        raise UsageError(f"cannot {what} for {target.name} here: {why}")
+        raise UsageError(f"cannot {what} for {target.name} {'here' if machine is None else 'there'}: {why}")
 
 
 def must_tune(target: targets.Target) -> None:

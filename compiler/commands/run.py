@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from compiler.commands.hardware import must_fit, must_have_cpus, session_threads
+from compiler.commands.device import DeviceOptions, opened_place
+from compiler.commands.hardware import must_fit, must_have_cpus
 from compiler.commands.source import must_be_file, opened_package
 from compiler.errors import EdgetuneError
 from compiler.package import Manifest
@@ -21,13 +22,20 @@ _NPZ = b"PK\x03\x04"
 
 
 def run(
-    package: str, output: Output, *, inputs: str | None, outputs: str | None, threads: int | None, seed: int
+    package: str,
+    output: Output,
+    *,
+    inputs: str | None,
+    outputs: str | None,
+    threads: int | None,
+    seed: int,
+    device: DeviceOptions,
 ) -> None:
     """Run `package` on the arrays of the .npz file `inputs` (else random ones) and write the results to `outputs`."""
     from compiler.frontend.inputs import load_inputs, random_inputs
-    from compiler.runtime.session import LocalSession
 
-    must_have_cpus(threads)
+    if device.local:
+        must_have_cpus(threads)
     if inputs:
         must_be_file(inputs, "--inputs")
     if outputs:
@@ -35,20 +43,25 @@ def run(
     opened = opened_package(package)
     manifest = opened.manifest
     must_fit(manifest)
-    with steps(output) as step:
-        step(f"Running {package}")
+    with steps(output) as step, opened_place(device, step) as place:
+        place.must_have_cpus(threads)
         values = load_inputs(inputs, manifest.inputs) if inputs else random_inputs(manifest.inputs, seed)
-        with LocalSession(session_threads(threads, manifest.threads)) as session:
+        with place.session(manifest, threads, step) as session:
             executable = session.load(opened)
+            step(f"Running {package}")
             results = executable.run(values)
             timing = executable.timed(values, runs=3)
+            transfers = show_transfers(session, executable)
     warn_if_unverified(output, manifest)
     if inputs is None:
         output.note(f"no --inputs: random ones were used (seed {seed})")
     output.table(
         ("output", "shape", "type", "min", "max", "mean", "largest at"), (_row(*item) for item in results.items())
     )
-    output.say(f"one run took {fmt.milliseconds(min(timing.seconds))} ms (`edgetune bench` measures properly)")
+    where = "" if place.local else f" on {executable.device}"
+    output.say(f"one run took {fmt.milliseconds(min(timing.seconds))} ms{where} (`edgetune bench` measures properly)")
+    if transfers:
+        output.say(f"transfers, which are not part of that: {transfers}")
     if outputs:
         save_arrays(outputs, results)
         output.say(f"outputs written to {outputs}")
@@ -59,6 +72,7 @@ def run(
                 "engine": "edgetune",
                 "engine_version": manifest.tool_version,
                 "target": manifest.target.name,
+                "device": executable.device,
                 "seconds": min(timing.seconds),
                 "outputs": [
                     {"name": name, "shape": list(array.shape), "dtype": array.dtype.name}
@@ -67,6 +81,15 @@ def run(
             }
         ]
     )
+
+
+def show_transfers(session: object, executable: object) -> str:
+    """What was carried to the board and back and how long that took; empty on this machine."""
+    upload, tensors = getattr(session, "upload", None), getattr(executable, "transfers", [])
+    parts = [("package", upload.bytes, upload.seconds)] if upload is not None else []
+    if tensors:
+        parts.append(("inputs and outputs", sum(t.bytes for t in tensors), sum(t.seconds for t in tensors)))
+    return ", ".join(f"{what} {fmt.size(size)} in {fmt.span(seconds)}" for what, size, seconds in parts)
 
 
 def warn_if_unverified(output: Output, manifest: Manifest) -> None:

@@ -33,14 +33,33 @@ NO_SHIPPED = "EDGETUNE_NO_SHIPPED_LOGS"
 
 
 @contextmanager
-def opened_store(logs: str | None, target: targets.Target) -> Iterator[Store]:
-    """The store, after the records that come with edgetune for `target` as it is here have been taken in."""
-    from compiler.records.shipped import import_shipped
+def opened_store(logs: str | None, target: targets.Target, machine: targets.Machine | None = None) -> Iterator[Store]:
+    """The store, after the records that come with edgetune for `target` as the machine (default: this one) is have been
+    taken in; all of that target where it is none."""
+    from compiler.records.shipped import import_shipped, shipped_fingerprints
 
     with open_store(logs) as opened:
         if not os.environ.get(NO_SHIPPED):
-            import_shipped(opened, targets.fingerprint(target).id)
+            own = targets.fingerprint(target, machine=machine)
+            known = [own.id] if own.device != targets.GENERIC else shipped_fingerprints(target.name)
+            for fingerprint in known:
+                import_shipped(opened, fingerprint)
         yield opened
+
+
+def device_at_hand(
+    target: targets.Target, store: Store | None, machine: targets.Machine | None = None
+) -> targets.Fingerprint:
+    """The fingerprint whose records a package for `target` is built from.
+
+    It is the machine's (default: this one's) where it can run the target; else that of the device with most records of
+    exactly this target, since a board need not be at hand to compile for it.
+    """
+    own = targets.fingerprint(target, machine=machine)
+    if own.device != targets.GENERIC or store is None:
+        return own
+    found = store.devices(target.config(), target.cores, own.tvm_version)
+    return targets.fingerprint(target, found[0]) if found else own
 
 
 def must_agree(logs: str | None, zero_trial: bool) -> None:
@@ -50,12 +69,14 @@ def must_agree(logs: str | None, zero_trial: bool) -> None:
 
 
 @contextmanager
-def records_at_hand(logs: str | None, target: targets.Target, zero_trial: bool) -> Iterator[Store | None]:
+def records_at_hand(
+    logs: str | None, target: targets.Target, zero_trial: bool, machine: targets.Machine | None = None
+) -> Iterator[Store | None]:
     """The store as `opened_store` opens it, or None with `zero_trial`."""
     if zero_trial:
         yield None
         return
-    with opened_store(logs, target) as opened:
+    with opened_store(logs, target, machine) as opened:
         yield opened
 
 

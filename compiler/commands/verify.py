@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from compiler.bench.verify import Verification, verify_model
+from compiler.commands.device import THIS_MACHINE, DeviceOptions, Place, Say, opened_place
 from compiler.commands.hardware import must_fit, must_have_cpus, session_threads
 from compiler.commands.source import must_be_file, opened_package
 from compiler.errors import EdgetuneError
@@ -19,22 +20,26 @@ from compiler.report.steps import steps
 RANDOM_INPUTS = 4
 
 
-def verify(package: str, output: Output, *, inputs: str | None, threads: int | None, seed: int) -> None:
+def verify(
+    package: str, output: Output, *, inputs: str | None, threads: int | None, seed: int, device: DeviceOptions
+) -> None:
     """Verify `package` on the .npz file `inputs`, or on random ones. Raises EdgetuneError when it fails."""
     from compiler.bench.source import model_of
     from compiler.frontend.inputs import load_inputs
 
-    must_have_cpus(threads)
+    if device.local:
+        must_have_cpus(threads)
     if inputs:
         must_be_file(inputs, "--inputs")
     opened = opened_package(package)
     must_fit(opened.manifest)
-    with steps(output) as step:
+    with steps(output) as step, opened_place(device, step) as place:
+        place.must_have_cpus(threads)
         step("Loading the model")
         model = model_of(opened.manifest)
         given = [load_inputs(inputs, opened.manifest.inputs)] if inputs else None
         step("Comparing with ONNX Runtime")
-        found = verify_package(opened, model, inputs=given, threads=threads, seed=seed)
+        found = verify_package(opened, model, inputs=given, threads=threads, seed=seed, place=place, say=step)
     show(output, opened, found)
     output.json([{"package": str(opened.path), "accuracy": found.accuracy, "problems": found.problems}])
     if not found.ok:
@@ -48,13 +53,15 @@ def verify_package(
     inputs: Sequence[Mapping[str, np.ndarray]] | None = None,
     threads: int | None = None,
     seed: int = 0,
+    place: Place = THIS_MACHINE,
+    say: Say = lambda step: None,
 ) -> Verification:
-    """Load `package` on this machine and compare it with `model`. Raises EdgetuneError where it cannot run here."""
-    from compiler.runtime.session import LocalSession
+    """Load `package`, on this machine or a board, and compare it with `model` in ONNX Runtime on this machine.
 
+    Raises EdgetuneError where it cannot run there.
+    """
     manifest = package.manifest
-    count = session_threads(threads, manifest.threads)
-    with LocalSession(count) as session:
+    with place.session(manifest, threads, say) as session:
         executable = session.load(package)
         return verify_model(
             executable.run,
@@ -64,7 +71,7 @@ def verify_package(
             inputs=inputs,
             count=RANDOM_INPUTS,
             seed=seed,
-            threads=count,
+            threads=session_threads(threads if place.local else None, manifest.threads),
         )
 
 

@@ -22,6 +22,14 @@ def shipped_folder() -> Path | None:
     return None
 
 
+def shipped_fingerprints(target: str, folder: Path | None = None) -> list[str]:
+    """The fingerprints of the target called `target` that logs come with edgetune for, sorted."""
+    folder = folder or shipped_folder()
+    if folder is None:
+        return []
+    return sorted(path.name for path in folder.glob(f"{target}-*") if path.is_dir())
+
+
 def import_shipped(store: Store, fingerprint: str, folder: Path | None = None) -> ImportReport:
     """Imports FOLDER/<fingerprint>/*.jsonl (default: `shipped_folder()`), each file's content once per store.
 

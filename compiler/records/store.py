@@ -206,6 +206,16 @@ class Store(Connection):
         """fingerprint -> number of its records."""
         return dict(self.query("SELECT fingerprint, count(*) FROM records GROUP BY fingerprint ORDER BY fingerprint"))
 
+    def devices(self, target: Mapping[str, Any], threads: int, tvm_version: str) -> list[str]:
+        """The devices that there are records of with exactly these target options, threads and TVM; most records
+        first."""
+        sql = (
+            "SELECT device FROM records WHERE target = ? AND threads = ? AND tvm_version = ? "
+            "GROUP BY device ORDER BY count(*) DESC, device"
+        )
+        options = canonical_bytes(dict(target)).decode("utf-8")
+        return [row[0] for row in self.query(sql, (options, threads, tvm_version))]
+
     def workloads(self) -> Iterator[Workload]:
         """Every workload, by hash, as of the moment of the first."""
         return self.stream(f"SELECT {WORKLOAD_COLUMNS} FROM workloads ORDER BY hash", (), row_workload)

@@ -34,6 +34,10 @@ class LocalExecutable:
         compute.call(self._load, folder)
 
     @property
+    def threads(self) -> int:
+        return self._compute.threads
+
+    @property
     def inputs(self) -> list[TensorSpec]:
         return self.manifest.inputs
 

@@ -39,6 +39,11 @@ class Executable(Protocol):
         """The fingerprint of the device as this package's target."""
         ...
 
+    @property
+    def threads(self) -> int:
+        """How many threads it computes with."""
+        ...
+
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run once. Raises UsageError for inputs that do not fit and EdgetuneError when the device fails."""
         ...
