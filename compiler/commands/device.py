@@ -112,9 +112,9 @@ def way_to_board(options: DeviceOptions, say: Say) -> Iterator[Way]:
         return
     if options.ssh is None:
         raise UsageError("no board is named: give --rpc HOST:PORT or --ssh USER@BOARD")
-    from compiler.runtime.ssh.held import held_agent
+    from compiler.runtime.ssh.tunnel import open_agent
 
-    with held_agent(options.ssh, say) as address:
+    with open_agent(options.ssh, progress=say) as address:
         yield Way(address)
 
 
