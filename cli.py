@@ -325,6 +325,58 @@ def logs_prune(keep: int, fingerprint: str | None, logs: str | None, json: str |
     prune_logs(Output(json), logs, keep, fingerprint)
 
 
+listen = _options(
+    click.option("--listen", metavar="ADDRESS", help="Listen there instead of on loopback; needs --insecure."),
+    click.option("--insecure", is_flag=True, help="Let whoever reaches the port in: there is no password."),
+)
+
+
+@edgetune.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=9090, show_default=True, help="0: any free one.")
+@click.option("--key", default="edgetune", show_default=True, help="What boards of this kind are called.")
+@click.option("--tracker", metavar="HOST:PORT", help="Register there; sessions then come through the tracker.")
+@listen
+@click.option(
+    "--session-limit", type=click.FloatRange(1), default=3600.0, show_default=True, help="Seconds of a session at most."
+)
+@click.option("--memory-limit", metavar="2G", help="Address space of a session at most.")
+@click.option("--until-eof", is_flag=True, help="End when standard input ends: with the SSH connection, say.")
+@debug
+def serve(**options: Any) -> None:
+    """Let desks tune, run and measure on this machine: the agent of a board.
+
+    It listens on loopback, and a desk comes in with --ssh. It ends with Ctrl-C or SIGTERM.
+    """
+    from compiler.commands.serve import ServeOptions
+    from compiler.commands.serve import serve as work
+
+    work(ServeOptions(**options))
+
+
+@edgetune.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=9190, show_default=True, help="0: any free one.")
+@listen
+@debug
+def tracker(**options: Any) -> None:
+    """Keep track of boards, and give them to desks that ask with --rpc HOST:PORT --key KEY: TVM's tracker."""
+    from compiler.commands.tracker import tracker as work
+
+    work(**options)
+
+
+@edgetune.command()
+@click.option("--rpc", metavar="HOST:PORT", help="An agent or a tracker [default: those on this machine].")
+@click.option("--key", help="Only boards of this key.")
+@common
+def devices(rpc: str | None, key: str | None, json: str | None) -> None:
+    """List boards: what they are, whether they are free, how warm they are."""
+    from compiler.commands.devices import devices as work
+
+    from compiler.report.output import Output
+
+    work(Output(json), rpc, key)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 0, 1 for a failure, 2 for wrong use, 130 after Ctrl-C."""
     return run_command(edgetune, sys.argv[1:] if arguments is None else arguments)

@@ -46,7 +46,8 @@ def decode_identity(value: Any) -> Identity:
     """`value`, as JSON gives it or as its text. Raises EdgetuneError where it is no identity."""
     try:
         if isinstance(value, str | bytes):
-            return msgspec.json.decode(value, type=Identity)
+            # Encoded: TVM gives a subclass of str, which msgspec does not take.
+            return msgspec.json.decode(value.encode() if isinstance(value, str) else value, type=Identity)
         return msgspec.convert(value, type=Identity)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise EdgetuneError(f"the board does not say what it is: {' '.join(str(error).split())}") from None

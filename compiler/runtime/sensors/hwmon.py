@@ -41,12 +41,12 @@ def _of_chip(found: dict[str, float], chip: Path) -> None:
     if measured:
         return
     for channel in _CHANNELS:
-        label = read_text(chip / f"in{channel}_label")
+        rail = read_text(chip / f"in{channel}_label")
         millivolts, milliamperes = read_int(chip / f"in{channel}_input"), read_int(chip / f"curr{channel}_input")
         if read_int(chip / f"in{channel}_enable") == 0 or millivolts is None or milliamperes is None:
             continue
-        if label not in _SUMS:
-            add(found, label or f"{name} {channel}", millivolts * milliamperes / 1e6)
+        if rail not in _SUMS:
+            add(found, rail or f"{name} {channel}", millivolts * milliamperes / 1e6)
 
 
 def _of_iio(found: dict[str, float], folder: Path) -> None:

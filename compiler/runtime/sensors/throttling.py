@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from compiler.runtime.sensors.files import folders, read_int, read_text
@@ -28,10 +29,8 @@ class Throttling:
                 known.append(state > 0)
         bits = read_text(self._root / _RASPBERRY_PI)
         if bits is not None:
-            try:
+            with contextlib.suppress(ValueError):
                 known.append(bool(int(bits, 16) & _RASPBERRY_PI_NOW))
-            except ValueError:
-                pass
         before, self._events = self._events, self._count()
         if self._events is not None:
             known.append(before is not None and self._events > before)

@@ -1,0 +1,34 @@
+"""What the desk may call in a session (*Functions* in docs/agent-protocol.md), one file for each kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from compiler.runtime.agent.functions.cool_down import cool_down
+from compiler.runtime.agent.functions.files import Files
+from compiler.runtime.agent.functions.measure import Measure
+from compiler.runtime.agent.functions.text import as_json
+from compiler.runtime.agent.identity import identity
+from compiler.runtime.sensors.reading import Sensors
+
+
+def register(folder: Path, gpu: dict[str, Any] | None) -> None:
+    """Register them with TVM; files are those in `folder`, `gpu` is the board's as `identity` tells it."""
+    import time
+
+    import tvm_ffi
+
+    sensors, files = Sensors(), Files(folder)
+    functions = {
+        "tvm.rpc.server.workpath": files.path,
+        "tvm.rpc.server.load_module": files.load_module,
+        "edgetune.sha256": files.sha256,
+        "edgetune.identity": as_json(lambda: identity(gpu)),
+        "edgetune.sensors": as_json(sensors.read),
+        "edgetune.cool_down": as_json(lambda celsius, seconds: cool_down(sensors, celsius, seconds)),
+        "edgetune.clock": time.time,
+        "edgetune.measure": as_json(Measure(files)),
+    }
+    for name, function in functions.items():
+        tvm_ffi.register_global_func(name, function, override=True)

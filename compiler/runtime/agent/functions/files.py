@@ -1,0 +1,44 @@
+"""Files that the desk has uploaded: where they are, what they hold, and libraries among them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from compiler.errors import EdgetuneError
+
+_CHUNK = 1 << 20
+
+
+class Files:
+    """The files of a session, in its `folder`; a name that begins with `/` is used as it is."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, name: str) -> str:
+        """Where the file `name` is or will be; the folders on the way are made."""
+        path = self._folder / name
+        if not Path(name).is_absolute():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return str(path)
+
+    def load_module(self, name: str) -> Any:
+        """The library `name`, loaded. Raises EdgetuneError for an archive of object files: that would need a linker."""
+        if name.endswith((".tar", ".o")):
+            raise EdgetuneError(f"{name} would have to be linked on the board: export a shared library (.so)")
+        import tvm
+
+        return tvm.runtime.load_module(self.path(name))
+
+    def sha256(self, name: str) -> str:
+        """The SHA-256 of the file `name` in hex. Raises EdgetuneError where it cannot be read."""
+        digest = hashlib.sha256()
+        try:
+            with Path(self.path(name)).open("rb") as file:
+                while data := file.read(_CHUNK):
+                    digest.update(data)
+        except OSError as error:
+            raise EdgetuneError(f"{name}: {error.strerror}") from None
+        return digest.hexdigest()

@@ -1,0 +1,78 @@
+"""What this board is, as the agent tells it (*identity* in docs/agent-protocol.md); the desk draws the conclusions."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from compiler.runtime.sensors.clocks import governor
+from compiler.runtime.sensors.files import read_text
+from compiler.runtime.sensors.power_mode import power_mode
+from compiler.version import tool_version
+from targets import cpuinfo
+
+_MAX_CPUINFO = 1 << 16  # bytes
+
+
+def identity(gpu: dict[str, Any] | None, root: Path = Path("/")) -> dict[str, Any]:
+    """The values by their names; `gpu` is what `find_gpu` has found."""
+    caches = asdict(cpuinfo.caches(root=root / "sys/devices/system/cpu"))
+    return {
+        "schema": 1,
+        "agent": "python",
+        "version": tool_version(),
+        "tvm": importlib.metadata.version("apache-tvm"),
+        "machine": cpuinfo.machine(),
+        "cpuinfo": _cpuinfo(root),
+        "cores": cpuinfo.usable_cores(),
+        "memory_bytes": memory_bytes(),
+        "glibc": _glibc(),
+        "kernel": platform.release(),
+        "caches": caches,
+        "board": read_text(root / "proc/device-tree/model"),
+        "gpu": gpu,
+        "power_mode": power_mode(root),
+        "governor": governor(root),
+    }
+
+
+def memory_bytes() -> int | None:
+    """The memory of this machine; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError):
+        return None
+
+
+def has_gpu_device(root: Path = Path("/")) -> bool:
+    """Whether a driver of NVIDIA's shows a GPU, discrete or of a Jetson: only then it is worth asking."""
+    return any((root / "dev" / name).exists() for name in ("nvidia0", "nvhost-gpu", "nvhost-ctrl-gpu", "nvgpu"))
+
+
+def find_gpu() -> dict[str, Any] | None:
+    """Name, architecture and multiprocessors of the GPU, asked of its driver, which starts CUDA in this process."""
+    from targets.gpu import gpu
+
+    found = gpu()
+    return {"name": found.name, "arch": found.arch, "sm_count": found.sm_count} if found is not None else None
+
+
+def _cpuinfo(root: Path) -> str:
+    text = read_text(root / "proc/cpuinfo") or ""
+    data = text.encode()
+    if len(data) <= _MAX_CPUINFO:
+        return text
+    whole, _, _ = data[:_MAX_CPUINFO].rpartition(b"\n\n")  # of the processors that fit
+    return (whole or data[:_MAX_CPUINFO]).decode(errors="replace")
+
+
+def _glibc() -> str | None:
+    try:
+        name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+    except (OSError, ValueError):
+        return None
+    return version if name == "glibc" and version else None
