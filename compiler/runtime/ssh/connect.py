@@ -164,7 +164,7 @@ def _host_key(address: SshAddress, host: str, port: int, port_option: str, trust
         entry = f"[{host}]:{port}" if port_option else host
         return (
             f"the host key of {host} is not the one in known_hosts: somebody may be in between, or the board was "
-            f"set up anew; if it was, `ssh-keygen -R {entry!r}` forgets the old key and `{address.command}` shows the new one"
+            f"set up anew; if it was, `ssh-keygen -R {entry!r}` forgets it and `{address.command}` shows the new one"
         )
     return (
         f"the host key of {host} is not known: `{address.command}` once shows it and keeps it "

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from compiler.runtime.ssh import connect
 from compiler.runtime.ssh.address import parse
 from compiler.runtime.ssh.link import Completed, Link
 from tests.runtime.ssh.server import ALIAS, Server, make_key
+from tests.runtime.ssh.waiting import wait_for
 
 TIMES_OUT = 10.0
 
@@ -202,10 +202,3 @@ def test_a_board_that_vanishes_is_noticed(
         return took
 
     assert asyncio.run(work()) < TIMES_OUT
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
