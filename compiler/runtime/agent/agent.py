@@ -6,19 +6,18 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import stat
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-from compiler.errors import EdgetuneError
 from compiler.runtime.agent import processes
 from compiler.runtime.agent.aside import Aside
 from compiler.runtime.agent.door import Client, Door
 from compiler.runtime.agent.handshake import Request
 from compiler.runtime.agent.identity import find_gpu, has_gpu_device, identity
+from compiler.runtime.agent.listening import listen, shown
 from compiler.runtime.agent.log import Log
 from compiler.runtime.agent.options import AgentOptions
 from compiler.runtime.agent.queue import Queue
@@ -28,7 +27,6 @@ from compiler.runtime.agent.sessions import Sessions
 from compiler.runtime.rpc import wire
 from compiler.runtime.sensors.reading import Sensors
 
-_BACKLOG = 128
 _SEEN_BY_TRACKER = ("0.0.0.0", "::", "127.0.0.1", "::1")  # noqa: S104 - compared with, not bound to
 _GPU_SECONDS = 30.0
 _FRESH_SECONDS = 0.5
@@ -42,10 +40,8 @@ class Agent:
         """Raises EdgetuneError where the address cannot be listened at."""
         self._options = options
         self._log = log or Log()
-        self._listener = _listen(options.host, options.port)
-        host, port = self._listener.getsockname()[:2]
-        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self._port = int(port)
+        self._listener = listen(options.host, options.port)
+        self.address = shown(self._listener)
         self._began = time.monotonic()
         self._reactor = Reactor(self._failed)
         self._sensors = Sensors()
@@ -147,7 +143,7 @@ class Agent:
             self._log,
             tracker,
             self._options.key,
-            self._port,
+            int(self._listener.getsockname()[1]),
             None if host in _SEEN_BY_TRACKER else host,
             self.status,
             lambda: self._sessions.free and not self._queue,
@@ -199,22 +195,6 @@ class Agent:
     def _signalled(self, number: int, _frame: object) -> None:
         self._log(f"{signal.Signals(number).name}: the agent ends")
         self._reactor.stop()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        sock = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        raise EdgetuneError(f"{host} is no address of this machine: {error.strerror}") from None
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        sock.listen(_BACKLOG)
-    except OSError as error:
-        sock.close()
-        raise EdgetuneError(f"cannot listen at {host}:{port}: {error.strerror}; --port 0 takes a free one") from None
-    return sock
 
 
 def serve(options: AgentOptions, ready: Callable[[str], None]) -> None:

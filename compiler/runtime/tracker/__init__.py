@@ -1,0 +1,1 @@
+"""TVM's tracker, made to survive strangers: `edgetune tracker`."""
