@@ -98,18 +98,26 @@ def edgetune() -> None:
 @seed
 @threads
 @dump
+@board
+@click.option(
+    "--cool-below",
+    type=click.FloatRange(20, 150),
+    metavar="C",
+    help="Let a board cool down to C degrees Celsius first.",
+)
 @common
 def tune(models: Sequence[str], json: str | None, **options: Any) -> None:
     """Search for fast kernels and keep what was learned.
 
     MODEL is an ONNX file or a built-in model. Without one, AlexNet and GoogLeNet are tuned. Ctrl-C ends cleanly, and
-    the same command goes on where an earlier one ended.
+    the same command goes on where an earlier one ended. On a board, or on all of a tracker's key, candidates are
+    measured while this machine builds the next ones.
     """
     from compiler.commands.tune import TuneOptions
     from compiler.commands.tune import tune as work
     from compiler.report.output import Output
 
-    work(models, Output(json), TuneOptions(**options))
+    work(models, Output(json), TuneOptions(**_placed(options)))
 
 
 @edgetune.command("compile")
@@ -362,6 +370,34 @@ def tracker(**options: Any) -> None:
     from compiler.commands.tracker import tracker as work
 
     work(**options)
+
+
+@edgetune.command()
+@click.argument("source", required=False, metavar="[PACKAGE|DIR]")
+@click.option("--to", metavar="ssh://USER@BOARD/FOLDER", help="Where it goes; USER@BOARD:FOLDER, as for scp, will do.")
+@click.option("--name", help="Call the package so on the board [default: as its file].")
+@click.option("--no-run", "run", is_flag=True, flag_value=False, default=True, help="Copy and check only.")
+@click.option("--agent", is_flag=True, help="Not a package: the agent, into DIR, or onto the board --to leads to.")
+@click.option("--machine", metavar="aarch64", help="With --agent DIR: what machine it is for [default: this one's].")
+@threads
+@common
+def deploy(source: str | None, json: str | None, **options: Any) -> None:
+    """Copy a package to a board, check it there, and run it once.
+
+    \b
+    edgetune deploy alexnet.tar --to ssh://user@board/opt/models
+    edgetune deploy --agent --to user@board
+    edgetune deploy --agent DIR --machine aarch64
+
+    It goes to FOLDER/NAME, in the place of an older version once all of it is there and its checksums are right; what
+    the board has already is not copied. The agent, which runs it, is put on the board where it is missing. With --agent
+    alone that is done beforehand, or the agent's folder is written to DIR, to be carried to a board.
+    """
+    from compiler.commands.deploy import DeployOptions
+    from compiler.commands.deploy import deploy as work
+    from compiler.report.output import Output
+
+    work(source, Output(json), DeployOptions(**options))
 
 
 @edgetune.command()

@@ -66,19 +66,25 @@ class Package:
     sizes: Mapping[str, int]
 
     @contextmanager
-    def unpack(self) -> Iterator[Path]:
+    def unpack(self, *, whole: bool = False) -> Iterator[Path]:
         """A folder of this process alone with the compiled members in it; it is gone afterwards.
 
-        Checked again on the way, since the file may have changed after it was opened. Raises EdgetuneError.
+        whole: with the manifest and SHA256SUMS as they are in the package, too. Checked again on the way, since the
+        file may have changed after it was opened. Raises EdgetuneError.
         """
         folder = Path(tempfile.mkdtemp(prefix="edgetune-"))
         try:
             with _reading(self.path) as file:
                 for member in archive.read_members(file):
-                    if member.name not in (SUMS, MANIFEST):
+                    if member.name == SUMS:
+                        if _parse_sums(_content(file, member, _MAX_SUMS_BYTES)) != self.checksums:
+                            raise EdgetuneError(f"{self.path} changed while it was being read: {SUMS} is another one")
+                        if whole:
+                            (folder / SUMS).write_bytes(_content(file, member, _MAX_SUMS_BYTES))
+                    elif whole or member.name != MANIFEST:
                         self._extract(file, member, folder)
             for name in self.checksums:
-                if name != MANIFEST and not (folder / name).is_file():
+                if (whole or name != MANIFEST) and not (folder / name).is_file():
                     raise EdgetuneError(f"{self.path} changed while it was being read: {name} is gone")
             yield folder
         finally:
