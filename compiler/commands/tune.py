@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import targets
 from compiler.commands import parse
-from compiler.commands.hardware import find_target, must_have_cpus, must_tune, thread_count
+from compiler.commands.device import HERE, DeviceOptions, Place, opened_place
+from compiler.commands.hardware import must_compile, must_run, must_tune, thread_count
 from compiler.commands.interrupt import deferred
 from compiler.commands.source import must_be_model
 from compiler.commands.store import opened_store
-from compiler.errors import EdgetuneError
+from compiler.errors import EdgetuneError, UsageError
 from compiler.frontend.model import Model
 from compiler.places import make_folder
 from compiler.report import format as fmt
@@ -23,12 +25,14 @@ from compiler.report.tuning import estimate, show_tasks, tune_progress
 
 if TYPE_CHECKING:
     from compiler.records.store import Store
-    from compiler.tuning.state import TuneState, TuneSummary
+    from compiler.tuning.boards.fleet import Fleet
+    from compiler.tuning.state import BoardSummary, TuneState, TuneSummary
 
 # The classic pair of the field, for `edgetune tune --target T` without a model.
 DEFAULT_MODELS = ("alexnet", "googlenet")
 LIST = "list"
 _ERRORS_SHOWN = 5
+_KEPT = "what was learned is kept, and the same command goes on from there"
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class TuneOptions:
     seed: int
     threads: int | None
     dump: str | None
+    device: DeviceOptions = HERE
+    cool_below: float | None = None
 
 
 @dataclass(frozen=True)
@@ -64,33 +70,36 @@ class _Job:
 def tune(sources: Sequence[str], output: Output, options: TuneOptions) -> None:
     """Tune every model at every batch size and precision, one after the other, each within the budget.
 
-    Raises KeyboardInterrupt after Ctrl-C, when everything learned is kept and shown, and EdgetuneError at the end when
-    all that was tried for a model failed.
+    Raises KeyboardInterrupt after Ctrl-C, when everything learned is kept and shown, EdgetuneError when no board is
+    left, and at the end when all that was tried for a model failed.
     """
-    target = find_target(options.target, options.threads)
-    must_tune(target)
-    must_have_cpus(thread_count(target))
+    if options.cool_below is not None and options.device.local:
+        raise UsageError("--cool-below is for boards: give --rpc or --ssh")
     for source in sources:
         must_be_model(source)
     if options.dump is not None:
         make_folder(Path(options.dump), "--dump")
     seconds = parse.duration(options.time_) if options.time_ is not None else None
     chosen = parse.selection(options.tasks) if options.tasks not in (None, LIST) else None
-    with steps(output) as step:
-        jobs = list(_jobs(sources or DEFAULT_MODELS, options, step))
-    if options.tasks == LIST:
-        _list_tasks(jobs, target, output)
-        return
-    with opened_store(options.logs, target) as store:
+    with ExitStack() as stack:
+        with steps(output) as step:
+            place = stack.enter_context(opened_place(options.device, step))
+            target = _target(place, options)
+            jobs = list(_jobs(sources or DEFAULT_MODELS, options, step))
+        if options.tasks == LIST:
+            _list_tasks(jobs, target, output)
+            return
+        store = stack.enter_context(opened_store(options.logs, target, place.machine))
         output.note(_settings(target, store, options, seconds))
         summaries = []
         for job in jobs:
-            summary = _tune(job, target, store, output, options, seconds, chosen)
+            summary = _tune(job, place, target, store, output, options, seconds, chosen)
             summaries.append((job, summary))
             _show(job, summary, output)
             if summary.interrupted:
-                kept = "what was learned is kept, and the same command goes on from there"
-                raise KeyboardInterrupt(kept if summary.trials else "nothing was measured yet")
+                raise KeyboardInterrupt(_KEPT if summary.trials else "nothing was measured yet")
+            if summary.lost:
+                raise EdgetuneError(f"{summary.ended}; {_KEPT}")
     if len(summaries) > 1:
         output.table(
             ("model", "tasks", "trials", "failed", "estimated ms", "ended because"),
@@ -131,8 +140,21 @@ def _jobs(sources: Sequence[str], options: TuneOptions, step: Steps) -> Iterator
                 yield _Job(model, precision)
 
 
+def _target(place: Place, options: TuneOptions) -> targets.Target:
+    """The target to tune for. Raises UsageError where it cannot be compiled here, or the place cannot run it."""
+    target = place.target(options.target, options.threads)
+    if place.local:
+        must_tune(target)
+    else:
+        must_run(target, "tune", place.machine)
+        must_compile(target)
+    place.must_have_cpus(thread_count(target))
+    return target
+
+
 def _tune(
     job: _Job,
+    place: Place,
     target: targets.Target,
     store: Store,
     output: Output,
@@ -146,7 +168,12 @@ def _tune(
     def notice() -> None:
         output.note("stopping after the step in hand; press Ctrl-C again to stop at once")
 
-    with deferred(notice) as interrupts, tune_progress(output, job.label) as progress:
+    with ExitStack() as stack:
+        interrupts = stack.enter_context(deferred(notice))
+        progress = stack.enter_context(tune_progress(output, job.label))
+        runner = _runner(place, target, options)
+        if runner is not None:
+            stack.enter_context(runner)
 
         def safe_point(state: TuneState) -> None:
             progress(state)
@@ -162,10 +189,20 @@ def _tune(
             seed=options.seed,
             dump=Path(options.dump) if options.dump else None,
             progress=safe_point,
+            runner=runner,
         )
     if interrupts.pending:
         summary.interrupted = True
     return summary
+
+
+def _runner(place: Place, target: targets.Target, options: TuneOptions) -> Fleet | None:
+    """The boards to measure on; None for this machine."""
+    if place.way is None or place.identity is None:
+        return None
+    from compiler.tuning.boards.fleet import Fleet
+
+    return Fleet(place.way, target, place.identity, cool_below=options.cool_below)
 
 
 def _show(job: _Job, summary: TuneSummary, output: Output) -> None:
@@ -185,6 +222,8 @@ def _show(job: _Job, summary: TuneSummary, output: Output) -> None:
     if whole > 0:
         ranked = sorted(summary.spent.items(), key=lambda step: -step[1])
         output.say(f"the time went into {', '.join(f'{name} {fmt.share(took / whole)}' for name, took in ranked)}")
+    for board in summary.boards:
+        output.say(f"the board {board.board} measured {_board_words(board)}")
     failing = [task for task in summary.tasks if task.last_error is not None]
     for task in failing[:_ERRORS_SHOWN]:
         output.note(f"{task.name}: {task.failed} candidates failed, the last one: {task.last_error}")
@@ -202,6 +241,9 @@ def _show(job: _Job, summary: TuneSummary, output: Output) -> None:
                 "interrupted": summary.interrupted,
                 "resumed": summary.resumed,
                 "spent": summary.spent,
+                "trials_per_minute": summary.trials_per_minute,
+                "lost": summary.lost,
+                "boards": [asdict(board) for board in summary.boards],
                 "tasks": [
                     {
                         "index": task.index,
@@ -220,6 +262,17 @@ def _show(job: _Job, summary: TuneSummary, output: Output) -> None:
             }
         ]
     )
+
+
+def _board_words(board: BoardSummary) -> str:
+    parts = [
+        fmt.count(board.trials, "trial"),
+        f"{fmt.count(board.crashes, 'session')} crashed" if board.crashes else "",
+        f"it went away over {fmt.count(board.lost, 'trial')}" if board.lost else "",
+        f"at most {board.celsius:.0f} degrees" if board.celsius is not None else "",
+        f"up to {fmt.share(max(d.ratio for d in board.drifts) - 1)} slower than at first" if board.drifts else "",
+    ]
+    return ", ".join(part for part in parts if part)
 
 
 def _list_tasks(jobs: Sequence[_Job], target: targets.Target, output: Output) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from compiler.report.output import Output
-    from compiler.tuning.state import TaskState, TuneState
+    from compiler.tuning.state import BoardsState, TaskState, TuneState
 
 _LINE_EVERY_S = 10.0
 _REDRAW_EVERY_S = 0.25
@@ -38,6 +38,8 @@ class TuneProgress:
         """The state as it is now."""
         if self._first is None:
             self._first = (state.trials, state.seconds)
+        for line in state.notices:
+            self._output.warn(line)
         now = time.monotonic()
         if self._drawn and now - self._drawn < (_LINE_EVERY_S if self._live is None else _REDRAW_EVERY_S):
             return
@@ -61,6 +63,8 @@ class TuneProgress:
             parts.append(f"{rate:.0f} trials/min")
         if state.failed:
             parts.append(f"{state.failed} failed")
+        if state.boards is not None:
+            parts.append(_boards(state.boards))
         latency = estimate(state.tasks, state.latency_seconds)
         if latency is not None:
             parts.append(f"model about {fmt.milliseconds(latency)} ms")
@@ -100,6 +104,17 @@ class TuneProgress:
         if len(ranked) > _ROWS:
             table.add_row(Text(f"{len(ranked) - _ROWS} smaller tasks"), *[Text("")] * (len(COLUMNS) - 1))
         return Group(Text(self._label, style="bold"), table, Text(self._line(state)))
+
+
+def _boards(boards: BoardsState) -> str:
+    """How the boards are, in a few words."""
+    counts = (
+        (boards.measuring, "measuring"),
+        (boards.waiting, "waiting"),
+        (boards.cooling, "cooling down"),
+        (boards.away, "away"),
+    )
+    return "boards: " + ", ".join(f"{count} {what}" for count, what in counts if count)
 
 
 COLUMNS = ("task", "calls", "untuned ms", "best ms", "GFLOP/s", "of the model", "trials", "failed")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compiler.records.record import CHECK_RUN, Record, now
+from compiler.tuning.runner import AWAY
 from compiler.tuning.state import TaskState
 
 if TYPE_CHECKING:
@@ -91,11 +92,11 @@ class Checker:
                 self._compare(doubt, {"candidate": library, "reference": reference, "arguments": arguments}, runner)
 
     def _compare(self, doubt: _Doubt, job: dict[str, Any], runner: Runner) -> None:
-        found = runner.check(job, RUN_SECONDS)
+        found = runner.check(job, RUN_SECONDS, self.poll)
         if found.error is not None:
             # Whose fault is it? A reference that runs beside itself leaves only the candidate.
-            alone = runner.check({**job, "candidate": job["reference"]}, RUN_SECONDS)
-            if found.error.startswith("timed out") or alone.error is not None:
+            alone = runner.check({**job, "candidate": job["reference"]}, RUN_SECONDS, self.poll)
+            if found.error.startswith(("timed out", AWAY)) or alone.error is not None:
                 return
         good = found.error is None and found.value <= TOLERANCE
         self.store.add(dataclasses.replace(doubt.record, checked=good, created=now(), run=CHECK_RUN))

@@ -7,6 +7,8 @@ BUILD_SECONDS = 20.0
 MEASURE_SECONDS = 10.0
 BOARD_MEASURE_SECONDS = 20.0
 """A board may be many times slower than a desk."""
+BOARD_CHECK_SECONDS = 60.0
+"""To compare two kernels on a board, their inputs have to be sent there."""
 REPEATS = 3
 REPEAT_SECONDS = 0.015
 GIVE_UP = 1.4

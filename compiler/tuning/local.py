@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import targets
@@ -41,11 +42,14 @@ class LocalRunner:
     def cancel(self) -> None:
         self._waiting.clear()
 
-    def check(self, job: dict[str, Any], timeout: float) -> Outcome:
+    def check(self, job: dict[str, Any], timeout: float, poll: Callable[[], None]) -> Outcome:
         return self._pool.map("check", [job], timeout)[0]
 
     def boards(self) -> BoardsState | None:
         return None
+
+    def notices(self) -> list[str]:
+        return []
 
     def report(self) -> list[BoardSummary]:
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import targets
@@ -9,6 +10,9 @@ from compiler.errors import EdgetuneError
 from compiler.tuning.state import BoardsState, BoardSummary
 from compiler.tuning.work import Measured, Trial
 from compiler.tuning.workers import Outcome
+
+AWAY = "the board went away"
+"""How the error of a trial begins that no board could finish: nobody knows whether it is the trial's fault."""
 
 
 class BoardsLostError(EdgetuneError):
@@ -58,12 +62,19 @@ class Runner(Protocol):
         """Leave what is not being measured yet."""
         ...
 
-    def check(self, job: dict[str, Any], timeout: float) -> Outcome:
-        """Run a job of kind `check` (compiler/tuning/worker/check.py)."""
+    def check(self, job: dict[str, Any], timeout: float, poll: Callable[[], None]) -> Outcome:
+        """Compare two libraries: a job of compiler/tuning/worker/check.py, which takes `timeout` seconds at most.
+
+        `poll` is called while there is nothing but waiting, and may raise to end it. Raises BoardsLostError too.
+        """
         ...
 
     def boards(self) -> BoardsState | None:
         """How the boards are, where there are any."""
+        ...
+
+    def notices(self) -> list[str]:
+        """Lines to be shown, each of them once."""
         ...
 
     def report(self) -> list[BoardSummary]:

@@ -179,6 +179,7 @@ class Session:
         self.state.seconds = self.spending.seconds
         self.state.phase = phase or self.state.phase
         self.state.boards = self.runner.boards()
+        self.state.notices = self.runner.notices()
         self._estimate()
         if self.progress is not None:
             self.progress(self.state)

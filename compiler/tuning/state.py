@@ -36,33 +36,26 @@ class TaskState:
 
 @dataclass
 class Drift:
-    """A board was found to be slower than at first, by `ratio` (1.07: 7 % slower), at `seconds` of the run."""
+    """After `seconds` of the run a board took `ratio` times as long as at first (1.07: 7 % slower)."""
 
-    board: str
     seconds: float
     ratio: float
 
 
 @dataclass
 class BoardsState:
-    """The boards of a run at one moment: how many measure, wait for their turn or for work, cool down, or are away.
-
-    `notices` are lines that nobody has read yet.
-    """
+    """The boards of a run at one moment: how many measure, wait for work or for their turn, cool down, or are away."""
 
     measuring: int = 0
     waiting: int = 0
     cooling: int = 0
     away: int = 0
-    notices: list[str] = field(default_factory=list)
 
 
 @dataclass
 class BoardSummary:
-    """What a board did in a run: trials measured, trials of which it went away, and how its speed was found to drift.
-
-    `celsius` is the highest temperature that was read, None where no sensor was.
-    """
+    """What a board did in a run: trials that it measured, trials over which it went away, sessions that candidates
+    crashed, its highest temperature (None where it has no sensor), and how its speed was found to drift."""
 
     board: str
     trials: int = 0
@@ -74,7 +67,10 @@ class BoardSummary:
 
 @dataclass
 class TuneState:
-    """A model's tuning at one moment; budgets and estimates are None where there is none. `phase` is a word or two."""
+    """A model's tuning at one moment; budgets and estimates are None where there is none. `phase` is a word or two.
+
+    `notices` are lines to be shown once, new ones each time.
+    """
 
     tasks: list[TaskState]
     trials: int = 0
@@ -85,6 +81,7 @@ class TuneState:
     latency_seconds: float | None = None
     phase: str = ""
     boards: BoardsState | None = None
+    notices: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -107,3 +104,8 @@ class TuneSummary:
     resumed: int = 0
     spent: dict[str, float] = field(default_factory=dict)
     boards: list[BoardSummary] = field(default_factory=list)
+
+    @property
+    def trials_per_minute(self) -> float | None:
+        """Trials a minute, those of an interrupted run and its time included; None where there is no time yet."""
+        return 60 * self.trials / self.seconds if self.seconds > 0 else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from compiler.tuning import limits
@@ -39,14 +39,15 @@ class Work:
 class Trial:
     """A candidate on its way: proposed, then built, then measured.
 
-    `library` and `arguments` (shape and dtype of each parameter) are what building gave. `again` is a measurement that
-    is made once more, because its board was not itself when it made it.
+    `library`, `arguments` (shape and dtype of each parameter) and `weights` (which of them are) are what building gave.
+    `again` is a measurement that is made once more, because its board was not itself when it made it.
     """
 
     work: Work
     candidate: Candidate
     library: str = ""
     arguments: list[tuple[tuple[int, ...], str]] | None = None
+    weights: list[int] = field(default_factory=list)
     again: bool = False
 
     def built(self, outcome: Outcome) -> str | None:
@@ -54,6 +55,7 @@ class Trial:
         if outcome.error is not None:
             return f"build: {outcome.error}"
         self.library, self.arguments = outcome.value
+        self.weights = self.work.weights  # here, where TVM is used, and not on the thread of a board
         return None
 
     def job(self) -> dict[str, Any]:
@@ -62,7 +64,7 @@ class Trial:
         return {
             "library": self.library,
             "arguments": self.arguments,
-            "weights": self.work.weights,
+            "weights": self.weights,
             "repeats": limits.REPEATS,
             "repeat_seconds": limits.REPEAT_SECONDS,
             "give_up": None if best is None else limits.GIVE_UP * best + 1e-5,

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 START_SECONDS = 120.0  # for a worker to load TVM
+DESK, BOARD = "desk", "board"  # what a worker is for: see compiler/tuning/worker
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,14 @@ class Outcome:
 
 
 class Worker:
-    """One worker process with TVM loaded, computing with `threads` threads."""
+    """One worker process with TVM loaded, computing with `threads` threads.
 
-    def __init__(self, threads: int) -> None:
+    With the role `board` it computes nothing, and loads TVM's runtime alone.
+    """
+
+    def __init__(self, threads: int, role: str = DESK) -> None:
         self.threads = threads
+        self.role = role
         self.process: subprocess.Popen[bytes] | None = None
         self.connection: Connection | None = None
         self.ready = False
@@ -48,8 +53,10 @@ class Worker:
         package_root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(p for p in (package_root, os.environ.get("PYTHONPATH", "")) if p)
         env = {**os.environ, "PYTHONPATH": path, "TVM_NUM_THREADS": str(self.threads)}
+        if self.role == BOARD:
+            env["TVM_USE_RUNTIME_LIB"] = "1"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "compiler.tuning.worker", str(theirs.fileno()), str(self.threads)],
+            [sys.executable, "-m", "compiler.tuning.worker", str(theirs.fileno()), str(self.threads), self.role],
             pass_fds=[theirs.fileno()],
             env=env,
             stdin=subprocess.DEVNULL,
@@ -112,8 +119,8 @@ def _obituary(status: int) -> str:
 class Pool:
     """Workers that take jobs from one queue."""
 
-    def __init__(self, size: int, threads: int) -> None:
-        self.workers = [Worker(threads) for _ in range(size)]
+    def __init__(self, size: int, threads: int, role: str = DESK) -> None:
+        self.workers = [Worker(threads, role) for _ in range(size)]
 
     @property
     def parallel(self) -> int:

@@ -1,4 +1,6 @@
-"""A worker process: `python -m compiler.tuning.worker FD THREADS` serves jobs from the socket FD until it is closed.
+"""A worker process: `python -m compiler.tuning.worker FD THREADS ROLE` serves jobs from the socket FD until it closes.
+
+ROLE is `desk` (it builds and measures here) or `board` (it measures on a board).
 
 It imports TVM once and is kept for the session. A job that crashes takes the process with it, which its owner sees as
 the end of the connection. The first answer, unasked, is (True, "ready"); the others are (True, result), and any may be
@@ -17,6 +19,8 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
+from compiler.tuning.workers import BOARD
+
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
@@ -25,7 +29,7 @@ def main() -> None:
     _end_with_owner()
     connection = Connection(int(sys.argv[1]))
     try:
-        jobs = _jobs(int(sys.argv[2]))
+        jobs = _board_jobs() if sys.argv[3] == BOARD else _jobs(int(sys.argv[2]))
     except Exception as error:  # noqa: BLE001 - the owner is the one who can tell it
         connection.send((False, _line(error)))
         return
@@ -63,6 +67,17 @@ def _jobs(threads: int) -> dict[str, Callable[..., Any]]:
     set_threads(threads)
     cpus = compute_cpus(threads)
     return {"build": build, "measure": partial(measure, cpus=cpus), "check": partial(check, cpus=cpus)}
+
+
+def _board_jobs() -> dict[str, Callable[..., Any]]:
+    """What can be asked for of a board, with TVM's runtime loaded."""
+    import tvm.rpc  # noqa: F401  (here, since the owner waits for this and not in the middle of a job)
+
+    from compiler.tuning.worker.board import BoardSession
+
+    session = BoardSession()
+    names = ("open", "close", "send", "measure", "check", "sensors", "cool_down")
+    return {name: getattr(session, name) for name in names}
 
 
 def _line(error: Exception) -> str:

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from compiler.parallel.threads import end_library_threads, set_library_threads
 from compiler.runtime.measure.arguments import random_array
 
+Arguments = Sequence[tuple[tuple[int, ...], str]]
+Kernel = Callable[[list[np.ndarray]], np.ndarray]
+"""Computes the output from the inputs, as float64."""
 
-def check(
-    candidate: str, reference: str, arguments: list[tuple[tuple[int, ...], str]], cpus: Sequence[int] = ()
-) -> float:
-    """Largest difference of the outputs of two libraries' `main`, relative to the largest output; inf where one has a
-    number and the other a NaN.
+
+def check(candidate: str, reference: str, arguments: Arguments, cpus: Sequence[int] = ()) -> float:
+    """Largest difference of the outputs of two libraries' `main`: see `compare`.
 
     Both take `arguments` (shape and dtype of each parameter, the output last), weights in the model's own layout.
     One thread computes on each of `cpus`.
     """
+    return compare(
+        lambda inputs: _run(candidate, inputs, arguments[-1], cpus),
+        lambda inputs: _run(reference, inputs, arguments[-1], cpus),
+        arguments,
+    )
+
+
+def compare(candidate: Kernel, reference: Kernel, arguments: Arguments) -> float:
+    """Largest difference of two kernels' outputs, relative to the largest output; inf where one has a number and the
+    other a NaN."""
     for positive in (False, True):  # a root of negative numbers compares nothing
         random = np.random.default_rng(1)
         inputs = [random_array(random, *argument, positive=positive) for argument in arguments[:-1]]
-        expected = _run(reference, inputs, arguments[-1], cpus)
+        expected = reference(inputs)
         if np.isfinite(expected).all():
             break
-    found = _run(candidate, inputs, arguments[-1], cpus)
+    found = candidate(inputs)
     known = np.isfinite(expected)
     if (np.isfinite(found) != known).any():
         return float("inf")
