@@ -152,8 +152,6 @@ def _agent_to_board(to: str, output: Output, options: DeployOptions) -> None:
 
 
 def _agent_to_folder(folder: Path, output: Output, options: DeployOptions) -> None:
-    from compiler.runtime.agent.bundle import build_bundle
-
     machine = options.machine or this_machine()
     try:
         check_machine(machine)
@@ -162,6 +160,8 @@ def _agent_to_folder(folder: Path, output: Output, options: DeployOptions) -> No
     if folder.exists() and not (folder / AGENT).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UsageError(f"{folder}: this exists and is no agent's folder; give another name")
     must_hold_files(folder.absolute().parent, folder)
+    from compiler.runtime.agent.bundle import build_bundle
+
     with steps(output) as step:
         step(f"Building the agent for {machine}")
         build_bundle(machine, folder, progress=step)

@@ -19,15 +19,17 @@ _ELF_MACHINES = {3: "i686", 40: "armv7l", 62: "x86_64", 183: "aarch64", 243: "ri
 _SPARE_BYTES = 4 << 20
 """What must be left on the board's disk; the folder itself takes some."""
 
-# Prints the folder, how many KiB are free, and what has the name there.
+# Prints the folder, how many KiB are free, and what has the name there. Only making a folder tells whether one can be
+# made: permissions say nothing of read-only and virtual file systems, and nothing to root.
 _LOOK = r"""
 name=$2 sums=$3 manifest=$4
 case $1 in /*) wanted=$1 ;; *) wanted=$HOME/$1 ;; esac
 there=$wanted
 while [ ! -e "$there" ] && [ ! -L "$there" ]; do there=$(dirname "$there"); done
 [ -d "$there" ] || { echo "$there is no folder" >&2; exit 1; }
-[ -w "$there" ] && [ -x "$there" ] || { echo "$there is not writable for $(id -un)" >&2; exit 1; }
 cd "$there" || exit 1
+said=$(mkdir ".edgetune-$$" 2>&1) || { echo "$there takes no folders: ${said##*: }" >&2; exit 1; }
+rmdir ".edgetune-$$"
 [ "$there" = "$wanted" ] && wanted=$(pwd -P)
 echo "$wanted"
 set -- $(df -Pk . | tail -n 1)
@@ -91,8 +93,8 @@ async def _deploy(
         size = sum(path.stat().st_size for path in unpacked.iterdir())
         if free is not None and size + _SPARE_BYTES > free:
             raise EdgetuneError(
-                f"not enough space in {parent} on {board}: the package takes {size / 1e6:.0f} MB, "
-                f"and {free / 1e6:.0f} MB are free"
+                f"not enough space in {parent} on {board}: the package takes {size / 1e6:.1f} MB, "
+                f"and {free / 1e6:.1f} MB are free"
             )
         await sweep(link, parent, name)
         async with staging(link, parent, name) as stage:
