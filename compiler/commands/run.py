@@ -89,7 +89,7 @@ def show_transfers(session: object, executable: object) -> str:
     parts = [("package", upload.bytes, upload.seconds)] if upload is not None else []
     if tensors:
         parts.append(("inputs and outputs", sum(t.bytes for t in tensors), sum(t.seconds for t in tensors)))
-    return ", ".join(f"{what} {fmt.size(size)} in {fmt.span(seconds)}" for what, size, seconds in parts)
+    return ", ".join(f"{what} {fmt.size(size)} in {seconds:.2f} s" for what, size, seconds in parts)
 
 
 def warn_if_unverified(output: Output, manifest: Manifest) -> None:
