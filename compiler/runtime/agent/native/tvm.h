@@ -1,0 +1,26 @@
+// TVM's runtime as the agent uses it: functions by name, libraries, tensors. Everything goes through the C interface of
+// tvm_ffi, which does not care which C++ library either side was built with.
+#pragma once
+
+#include <tvm/ffi/container/tensor.h>
+#include <tvm/ffi/extra/module.h>
+#include <tvm/ffi/function.h>
+
+#include <string>
+
+namespace edgetune {
+
+// Load those of TVM's libraries that the agent is not linked to, for what they register.
+void load_runtime_extra();  // sorting, random numbers, BLAS: throws Error where it is missing
+void load_runtime_cuda();   // nothing happens where it, or CUDA, is not there
+
+// TVM's function of this name. Throws tvm::ffi::Error where there is none.
+tvm::ffi::Function tvm_function(const char* name);
+
+// Load a shared library that TVM has built. Throws tvm::ffi::Error.
+tvm::ffi::Module load_library(const std::string& path);
+
+// What went wrong, in one line.
+std::string one_line(const tvm::ffi::Error& error);
+
+}  // namespace edgetune
