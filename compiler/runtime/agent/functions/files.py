@@ -32,6 +32,18 @@ class Files:
 
         return tvm.runtime.load_module(self.path(name))
 
+    def append(self, name: str, data: bytes) -> int:
+        """Put `data` at the end of the file `name`, which is made where it is not there; returns its size in bytes.
+
+        Raises EdgetuneError where the disk refuses.
+        """
+        try:
+            with Path(self.path(name)).open("ab") as file:
+                file.write(data)
+                return file.tell()
+        except OSError as error:
+            raise EdgetuneError(f"{name}: {error.strerror}") from None
+
     def sha256(self, name: str) -> str:
         """The SHA-256 of the file `name` in hex. Raises EdgetuneError where it cannot be read."""
         digest = hashlib.sha256()

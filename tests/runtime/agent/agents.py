@@ -1,0 +1,153 @@
+"""Agents of every kind, started as processes of their own, for tests that hold both kinds to the protocol."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import cli
+from compiler.runtime.rpc.address import Address, Way, parse_address
+from compiler.runtime.rpc.connect import Connection, connect
+from compiler.runtime.rpc.dial import ask_status
+
+ROOT = Path(cli.__file__).parent
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of agent. `command` is what starts it, without options (called once a test session, and may skip).
+
+    `target` is what its candidates are built for, `triple` what small libraries are (None: this machine); `full` is
+    whether it passes every test, or only those marked as essential.
+    """
+
+    name: str
+    command: Callable[[], list[str]]
+    target: str = "native"
+    triple: str | None = None
+    full: bool = True
+    environment: dict[str, str] = field(default_factory=dict, hash=False)
+
+
+def _python() -> list[str]:
+    return [sys.executable, str(ROOT / "cli.py"), "serve"]
+
+
+KINDS: list[Kind] = [Kind("python", _python)]
+"""Further kinds are appended by what builds them."""
+
+
+class Agent:
+    """A running agent: where it listens, its processes, its log."""
+
+    def __init__(self, kind: Kind, process: subprocess.Popen[str], address: Address, log: Path) -> None:
+        self.kind = kind
+        self.process = process
+        self.address = address
+        self._log = log
+
+    @property
+    def log(self) -> str:
+        """What it has written to standard error so far."""
+        return self._log.read_text(errors="replace")
+
+    def status(self) -> dict[str, Any]:
+        return ask_status(self.address)
+
+    def connect(self, limit: float | None = None, patience: float = 20.0) -> Connection:
+        return connect(Way(self.address), limit_seconds=limit, patience=patience)
+
+    def processes(self) -> list[int]:
+        """The agent and all its descendants."""
+        return [self.process.pid, *descendants(self.process.pid)]
+
+    def resident_bytes(self) -> int:
+        """Memory of its processes together, shared pages divided among those that share them."""
+        return sum(_proportional(pid) for pid in self.processes())
+
+
+@contextmanager
+def running(kind: Kind, *options: str, stdin: int | IO[str] | None = None) -> Iterator[Agent]:
+    """An agent of `kind` with `options`, on a free port unless they name one, ended afterwards with all it started."""
+    with tempfile.TemporaryDirectory(prefix="edgetune-test-agent-") as folder:
+        log = Path(folder) / "log"
+        port = () if "--port" in options else ("--port", "0")
+        with log.open("w") as errors:
+            process = subprocess.Popen(
+                [*kind.command(), *port, *options],
+                stdin=subprocess.DEVNULL if stdin is None else stdin,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env={**os.environ, **kind.environment, "TMPDIR": folder},
+            )
+        started: list[int] = []
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline().strip()
+            assert line.startswith("listening on "), f"{line}\n{log.read_text()}"
+            yield Agent(kind, process, parse_address(line.removeprefix("listening on "), 1), log)
+            started = descendants(process.pid)
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+            for pid in started:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that `pid` has started, and those that these have."""
+    parents: dict[int, list[int]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+                parents.setdefault(int(fields[1]), []).append(int(folder.name))
+    found, queue = [], [pid]
+    while queue:
+        children = parents.get(queue.pop(), [])
+        found += children
+        queue += children
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that has ended and is not yet reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """Return as soon as `condition` holds; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not happen within {seconds:g} s"
+        time.sleep(0.02)
+
+
+def _proportional(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
