@@ -54,20 +54,30 @@ fi
 LC_ALL=C $sum -c SHA256SUMS 2>&1
 """
 
-# `mv` of a folder onto one that is there would move it inside, hence the lock and the checks; where the board has no
-# flock, two desks that deploy the same name in the same instant are told so. Who has the old version open keeps it.
+# `mv` of a folder onto one that is there would move it inside, hence the lock; small boards have no flock. It is a link
+# whose target is the number of the process that holds it, and void when there is no such process. Who has the old
+# version open keeps it.
 _LOCKED = r"""
 cd "$1" || exit 9
-exec 9<. && flock -w 20 9 2>/dev/null
 sync -f "$2" 2>/dev/null || sync
-if [ ! -e "$3" ]; then mv "$2" "$3" && [ ! -e "$3/$2" ]; exit; fi
+lock=$3.part-lock
+tries=0
+until ln -sn $$ "$lock" 2>/dev/null; do
+  holder=$(readlink "$lock")
+  if [ -n "$holder" ] && [ ! -d "/proc/$holder" ]; then rm -f "$lock"; continue; fi
+  tries=$((tries + 1))
+  [ $tries -lt 300 ] || { echo "$1/$lock is held by process $holder" >&2; exit 1; }
+  sleep 0.1 2>/dev/null || sleep 1
+done
+trap 'rm -f "$lock"' EXIT
+if [ ! -e "$3" ]; then mv "$2" "$3"; exit; fi
 """
 _REPLACE = (
     _LOCKED
     + r"""
 mv --exchange -T "$2" "$3" 2>/dev/null && exit
 mv "$3" "$2.old" || exit
-if mv "$2" "$3" && [ ! -e "$3/$2" ]; then rm -rf "$2.old"; exit 0; fi
+if mv "$2" "$3"; then rm -rf "$2.old"; exit 0; fi
 mv "$2.old" "$3"
 exit 1
 """
@@ -102,8 +112,7 @@ class Staging:
             _REPLACE if replace else _LOCKED, self.parent, self.part, self.name, seconds=CHECK_SECONDS
         )
         if done.status != 0:
-            why = done.said if done.stderr else "somebody else deployed there in the same instant; try again"
-            raise EdgetuneError(f"cannot put {self.parent}/{self.name} in place on {self._link.address}: {why}")
+            raise EdgetuneError(f"cannot put {self.parent}/{self.name} in place on {self._link.address}: {done.said}")
 
 
 @asynccontextmanager

@@ -113,7 +113,11 @@ def test_a_board_with_busybox_alone(board: Server, monkeypatch: pytest.MonkeyPat
     assert (board.home / "made" / "text").read_text() == "right"
 
 
-def test_many_desks_at_once(board: Server) -> None:
+@pytest.mark.parametrize("mv", ["", '[ "$1" = --exchange ] && exit 1\n'], ids=["as installed", "without exchange"])
+def test_many_desks_at_once(board: Server, mv: str) -> None:
+    (board.bin / "mv").write_text(f'#!/bin/sh\n{mv}exec /bin/mv "$@"\n')
+    (board.bin / "mv").chmod(0o755)
+
     async def desk(number: int) -> None:
         async with linked(board) as link:
             for _ in range(3):
@@ -149,13 +153,17 @@ def test_what_a_board_left_that_lost_its_power_is_swept_up(board: Server) -> Non
     (board.home / "made.part-1-0123456789abcdef.old").mkdir()  # a number that another process has by now
     (board.home / "made.part-1-0123456789abcdef" / "deep").mkdir(parents=True)
     (board.home / "other.part-1-0123456789abcdef").mkdir()
+    (board.home / "made.part-lock").symlink_to("999999999")
 
     async def work(link: Link) -> None:
         async with staging(link, str(board.home), "made") as stage:
             await sweep(link, str(board.home), "made")
-            assert sorted(path.name for path in board.home.iterdir()) == sorted(
-                [stage.part, "other.part-1-0123456789abcdef"]
-            )
+            assert {path.name for path in board.home.iterdir() if path.is_dir()} == {
+                stage.part,
+                "other.part-1-0123456789abcdef",
+            }
+            await stage.place(replace=True)
+        assert {path.name for path in board.home.iterdir()} == {"made", "other.part-1-0123456789abcdef"}
 
     over(board, work)
 
