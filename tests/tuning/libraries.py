@@ -31,18 +31,25 @@ def misbehaving(folder: Path, what: str) -> Path:
     return library
 
 
-def module(formula: str = "x + 1") -> str:
-    """TVM's JSON of {"main": y[i] = formula(x[i])} on four floats."""
+def module(formula: str = "x + 1", parameters: int = 2) -> str:
+    """TVM's JSON of {"main": y[i] = formula(x[i])} on four floats; further `parameters` before y are not used."""
     import tvm
     from tvm import te
 
     x = te.placeholder((4,), "float32", name="x")
+    more = [te.placeholder((4,), "float32", name=f"x{i}") for i in range(parameters - 2)]
     y = te.compute((4,), lambda i: eval(formula, {"x": x[i], "te": te, "tvm": tvm}), name="y")
-    return tvm.ir.save_json(tvm.IRModule({"main": te.create_prim_func([x, y]).with_attr("global_symbol", "main")}))
+    return tvm.ir.save_json(
+        tvm.IRModule({"main": te.create_prim_func([x, *more, y]).with_attr("global_symbol", "main")})
+    )
 
 
-def build_job(folder: Path, name: str = "good", formula: str = "x + 1") -> dict[str, Any]:
-    return {"module": module(formula), "target": targets.get("native").config(), "library": str(folder / f"{name}.so")}
+def build_job(folder: Path, name: str = "good", formula: str = "x + 1", parameters: int = 2) -> dict[str, Any]:
+    return {
+        "module": module(formula, parameters),
+        "target": targets.get("native").config(),
+        "library": str(folder / f"{name}.so"),
+    }
 
 
 def built(pool: Pool, folder: Path, name: str = "good", formula: str = "x + 1") -> dict[str, Any]:

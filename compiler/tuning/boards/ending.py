@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from compiler.errors import EdgetuneError
 from compiler.runtime.rpc.address import Address
 from compiler.runtime.rpc.dial import ask_status
 
 CRASHED = "crashed the session on the board"
-_SLACK_SECONDS = 2.0
-_TIME_LIMIT = "time limit"
+_SLACK_SECONDS = 1.0
+_REAP_SECONDS = 2.0  # for an agent to notice the end of a session
+_NOT_THE_CANDIDATE = ("time limit", "agent")
 
 
 def why_ended(address: Address, opened: float) -> str | None:
     """The reason to record for the candidate that a session, open since `opened` (`time.monotonic`), ended with.
 
-    None where it was not the candidate's fault: the agent does not answer, it was started anew meanwhile, or the
-    session has reached the agent's limit.
+    None where it was not the candidate's fault: the agent does not answer, it was started anew meanwhile, it failed
+    itself, or the session has reached the agent's limit.
     """
-    try:
-        status = ask_status(address)
-    except EdgetuneError:
-        return None
-    uptime, failure = status.get("uptime_s"), status.get("last_failure")
-    if isinstance(uptime, int | float) and uptime + _SLACK_SECONDS < time.monotonic() - opened:
-        return None
-    if failure == _TIME_LIMIT:
+    deadline = time.monotonic() + _REAP_SECONDS
+    while True:
+        try:
+            status = ask_status(address)
+        except EdgetuneError:
+            return None
+        age = time.monotonic() - opened
+        if _number(status.get("uptime_s")) + _SLACK_SECONDS < age:
+            return None
+        # The session that has ended may still be under way for its agent; another client's has just begun.
+        under_way = status.get("session_seconds")
+        if under_way is None or _number(under_way) + _SLACK_SECONDS < age or time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    failure = status.get("last_failure")
+    if failure in _NOT_THE_CANDIDATE:
         return None
     return f"{CRASHED} ({failure})" if isinstance(failure, str) and failure else CRASHED
 
@@ -38,3 +48,7 @@ def answers(address: Address) -> bool:
     except EdgetuneError:
         return False
     return True
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else float("inf")

@@ -1,0 +1,57 @@
+"""A builder that puts libraries of its own in the place of some candidates."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from compiler.tuning.builder import Done
+from compiler.tuning.workers import Outcome, Pool
+from tests.tuning import libraries
+
+
+class Planting:
+    """Builds as `pool` does; the n-th library of the run (from 1) is what `plants` says: `crash`, `hang`, ... of
+    tests/tuning/libraries.py, or `nan`."""
+
+    def __init__(self, pool: Pool, plants: Mapping[int, str], folder: Path) -> None:
+        self._pool = pool
+        self._plants = dict(plants)
+        self._folder = folder
+        self._built = 0
+        self.parallel = pool.parallel
+
+    def map(
+        self,
+        kind: str,
+        jobs: Sequence[dict[str, Any]],
+        timeout: float,
+        stop: Callable[[], bool] | None = None,
+        done: Done | None = None,
+    ) -> list[Outcome]:
+        outcomes = self._pool.map(kind, jobs, timeout, stop)
+        for index, outcome in enumerate(outcomes):
+            if outcome.error is None and not jobs[index].get("keep_packing"):
+                self._built += 1
+                outcomes[index] = self._planted(self._plants.pop(self._built, None), outcome)
+            if done is not None and outcome.error != "not run":
+                done(index, outcomes[index])
+        return outcomes
+
+    def abandon(self) -> None:
+        self._pool.abandon()
+
+    def _planted(self, plant: str | None, outcome: Outcome) -> Outcome:
+        if plant is None:
+            return outcome
+        library, arguments = outcome.value
+        if plant != "nan":
+            shutil.copyfile(libraries.misbehaving(self._folder, plant), library)
+            return outcome
+        job = libraries.build_job(self._folder, formula="te.log(x - x - 1)", parameters=len(arguments))
+        [built] = self._pool.map("build", [job], 60)
+        assert built.error is None, built.error
+        shutil.copyfile(built.value[0], library)
+        return Outcome(value=(library, built.value[1]))

@@ -1,0 +1,286 @@
+"""Tuning on boards: real agents on loopback, that crash, vanish and come back while it goes on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import targets
+from compiler.commands.device import identity_at
+from compiler.frontend import Model
+from compiler.records.record import CHECK_RUN, Record
+from compiler.records.store import Store, open_store
+from compiler.runtime.rpc.address import Way
+from compiler.runtime.rpc.dial import ask_status
+from compiler.runtime.rpc.identity import board_fingerprint
+from compiler.tuning import limits
+from compiler.tuning.boards.fleet import Fleet
+from compiler.tuning.state import TuneState, TuneSummary
+from compiler.tuning.tune import Budget, list_tasks, tune
+from compiler.tuning.workers import Pool
+from tests.tuning import models
+from tests.tuning.boards import agents
+from tests.tuning.boards.agents import KEY, Program, running, wait_until
+from tests.tuning.boards.planting import Planting
+
+TARGET = targets.get("native", 1)  # a board of the tests has one core, or several that it shares with others
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return models.convolutions(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    """The builders, which all tests of this module share."""
+    with Pool(2, 1) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def agent() -> Iterator[Program]:
+    """An agent that the tests share which do it no harm, or which it has to survive."""
+    program = agents.agent()
+    with running(program):
+        yield program
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(tmp_path) as opened:
+        yield opened
+
+
+def trials(store: Store) -> list[Record]:
+    return sorted((r for r in store.records() if r.run != CHECK_RUN), key=lambda r: r.created)
+
+
+def fleet(way: Way, **options: float) -> Fleet:
+    return Fleet(way, TARGET, identity_at(way), **options)
+
+
+def run(
+    model: Model, store: Store, pool: Pool | Planting, boards: Fleet, count: int, progress: object = None
+) -> TuneSummary:
+    return tune(model, TARGET, store=store, budget=Budget(trials=count), runner=boards, builder=pool, progress=progress)  # type: ignore[arg-type]
+
+
+def at(count: int, what: Callable[[], None], notices: list[str] | None = None) -> Callable[[TuneState], None]:
+    """Does something once, when so many trials are measured; keeps the notices."""
+    done: list[bool] = []
+
+    def progress(state: TuneState) -> None:
+        if notices is not None:
+            notices.extend(state.notices)
+        if state.trials >= count and not done:
+            done.append(True)
+            what()
+
+    return progress
+
+
+def test_planted_candidates_fail_with_their_reason_and_the_agent_stays(
+    model: Model, store: Store, pool: Pool, agent: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "BOARD_MEASURE_SECONDS", 3.0)
+    before = ask_status(agent.address)
+    phases: set[str] = set()
+    planting = Planting(pool, {4: "crash", 9: "hang", 14: "nan", 20: "abort"}, tmp_path)
+    with fleet(agent.way) as boards:
+        summary = run(model, store, planting, boards, 32, lambda s: phases.add(s.phase))
+    made = trials(store)
+    assert summary.trials == len(made) == 32 and summary.ended == "the budget is spent" and not summary.lost
+    assert sorted(r.error for r in made if r.error is not None) == [
+        "crashed the session on the board (SIGABRT)",
+        "crashed the session on the board (SIGSEGV)",
+        "the output holds NaN",
+        "timed out after 3 s",
+    ]
+    assert summary.failed == 4
+    [board] = summary.boards
+    assert (board.board, board.trials, board.crashes, board.lost) == (str(agent.address), 28, 2, 0)
+    after = ask_status(agent.address)
+    assert after["uptime_s"] > before["uptime_s"] and after["failed_sessions"] - before["failed_sessions"] == 2
+    # The records are the board's, every task was measured before any twice, and the best kernels are checked there.
+    identity = identity_at(agent.way)
+    fingerprint = board_fingerprint(identity, TARGET)
+    assert {(r.fingerprint, r.device, r.tvm_version, r.threads) for r in made} == {
+        (fingerprint.id, fingerprint.device, identity.tvm, 1)
+    }
+    count = len(summary.tasks)
+    assert len({r.workload for r in made[:count]}) == count
+    assert all(t.default_seconds is not None for t in summary.tasks if t.failed == 0)
+    best = [store.best(t.hash, fingerprint.id) for t in summary.tasks if t.best_seconds is not None]
+    assert best and all(r is not None and r.checked for r in best)
+    assert {"building and measuring", "searching", "checking"} <= phases
+
+
+def test_a_board_that_is_killed_again_and_again_costs_nothing(
+    model: Model, store: Store, pool: Pool, tmp_path: Path
+) -> None:
+    agent = agents.agent().start()
+    kills, stop, silences, last = [0], threading.Event(), [0.0], [time.monotonic()]
+
+    def killer() -> None:
+        while not stop.wait(1.5) and kills[0] < 5:
+            agent.kill()
+            kills[0] += 1
+            agent.start()
+
+    def progress(state: TuneState) -> None:
+        silences.append(time.monotonic() - last[0])
+        last[0] = time.monotonic()
+        if state.trials >= 2 and not thread.is_alive() and not kills[0]:
+            thread.start()
+
+    thread = threading.Thread(target=killer, daemon=True)
+    try:
+        with fleet(agent.way) as boards:
+            summary = run(model, store, pool, boards, 40, progress)
+    finally:
+        stop.set()
+        if kills[0]:
+            thread.join()
+        agent.stop()
+    assert kills[0] >= 2
+    made = trials(store)
+    assert summary.trials == len(made) == 40 and not summary.lost
+    assert len({(r.workload, r.trace_id) for r in made}) == 40, "none twice, none left out"
+    assert summary.failed == 0, [r.error for r in made if r.error]
+    assert max(silences) < 10
+
+
+def test_when_all_boards_stay_away_the_run_ends_and_is_gone_on_with(
+    model: Model, store: Store, pool: Pool, agent: Program
+) -> None:
+    dying = agents.agent().start()
+    notices: list[str] = []
+    try:
+        with fleet(dying.way, away_seconds=3.0) as boards:
+            first = run(model, store, pool, boards, 20, at(3, dying.kill, notices))
+    finally:
+        dying.stop()
+    assert first.lost and not first.interrupted
+    assert first.ended == f"no board of {dying.address} has answered for 3s"
+    assert 3 <= first.trials == len(trials(store)) < 20 and first.failed == 0
+    assert any("waiting for it to come back" in line for line in notices)
+    with fleet(agent.way) as boards:
+        second = run(model, store, pool, boards, 20)
+    assert second.resumed == first.trials and second.trials == len(trials(store)) == 20
+    assert len({r.run for r in trials(store)}) == 1
+
+
+def test_ctrl_c_ends_it_within_seconds(model: Model, store: Store, pool: Pool, agent: Program, tmp_path: Path) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    planting = Planting(pool, dict.fromkeys(range(3, 9), "hang"), tmp_path)
+    with fleet(agent.way) as boards:
+        started: list[float] = []
+
+        def progress(state: TuneState) -> None:
+            if state.trials >= 2:
+                started.append(time.monotonic())
+                interrupt()
+
+        summary = run(model, store, planting, boards, 20, progress)
+    assert summary.interrupted and time.monotonic() - started[0] < 5
+    wait_until("the agent is free", lambda: ask_status(agent.address)["state"] == "free", 5)
+
+
+def test_two_boards_of_a_tracker_share_the_work_and_a_third_joins(
+    model: Model, store: Store, pool: Pool, tmp_path: Path
+) -> None:
+    tracker = agents.tracker()
+    with running(tracker):
+        pair = [agents.agent(tracker), agents.agent(tracker)]
+        third = agents.agent(tracker)
+        with running(*pair):
+            way = Way(tracker.address, KEY)
+            wait_until("both boards are registered", lambda: len(fleet(way)._listed()) == 2)
+            try:
+                with fleet(way) as boards:
+                    assert boards.slots == 2
+                    # More than the budget asks for is not measured, however many there are to measure it.
+                    summary = run(model, store, pool, boards, 48, at(4, third.launch))
+                    wait_until("the third has joined", lambda: len(boards._slots) == 3)
+            finally:
+                third.stop()
+    assert summary.trials == len(trials(store)) == 48 and summary.failed == 0
+    names = {board.board: board.trials for board in summary.boards}
+    assert {str(a.address) for a in pair} <= set(names) and all(names[str(a.address)] > 4 for a in pair)
+    assert sum(names.values()) == 48
+
+
+def test_a_tracker_that_restarts_is_a_pause_at_most(model: Model, store: Store, pool: Pool) -> None:
+    tracker = agents.tracker().start()
+    agent = agents.agent(tracker)
+
+    def restart() -> None:
+        tracker.kill()
+        tracker.start()
+
+    try:
+        with running(agent):
+            way = Way(tracker.address, KEY)
+            wait_until("the board is registered", lambda: len(fleet(way)._listed()) == 1)
+            with fleet(way) as boards:
+                summary = run(model, store, pool, boards, 16, at(3, restart))
+                # What needs a new session needs the tracker.
+                boards._slots[0]._opened -= 1000
+                assert run(model, store, pool, boards, 4).trials == 4
+    finally:
+        tracker.stop()
+    assert summary.trials == 16 and summary.failed == 0 and not summary.lost
+
+
+def test_a_board_that_is_another_is_left_out(model: Model, store: Store, pool: Pool) -> None:
+    tracker = agents.tracker()
+    notices: list[str] = []
+    with running(tracker):
+        first = agents.agent(tracker)
+        with running(first):
+            way = Way(tracker.address, KEY)
+            wait_until("the board is registered", lambda: len(fleet(way)._listed()) == 1)
+            identity = identity_at(way)
+            if identity.cores < 2:
+                pytest.skip("the boards of the test differ in how many cores they have: one core is too few")
+            other = agents.agent(tracker, cpus=[0])
+            with running(other):
+                wait_until("both are registered", lambda: len(fleet(way)._listed()) == 2)
+                with Fleet(way, TARGET, identity) as boards:
+                    summary = run(model, store, pool, boards, 30, at(1000, lambda: None, notices))
+    assert summary.trials == 30 and summary.failed == 0
+    assert [board.board for board in summary.boards] == [str(first.address)]
+    assert notices == [
+        f"the board {other.address} is left out: it has 1 cores, and the first board has {identity.cores}"
+    ]
+
+
+def test_a_time_budget_ends_it(model: Model, store: Store, pool: Pool, agent: Program) -> None:
+    with fleet(agent.way) as boards:
+        started = time.monotonic()
+        summary = tune(model, TARGET, store=store, budget=Budget(seconds=4.0), runner=boards, builder=pool)
+    assert summary.ended == "the budget is spent" and time.monotonic() - started < 30
+    assert summary.trials == len(trials(store))
+
+
+def test_one_task_alone_and_nothing_to_choose(
+    model: Model, store: Store, pool: Pool, agent: Program, tmp_path: Path
+) -> None:
+    task = next(t for t in list_tasks(model, TARGET) if "conv2d" in t.name)
+    with fleet(agent.way) as boards:
+        summary = tune(
+            model, TARGET, store=store, budget=Budget(trials=14), tasks={task.index}, runner=boards, builder=pool
+        )
+    assert summary.trials == 14 and {r.workload for r in trials(store)} == {task.hash}
+    with fleet(agent.way) as boards:
+        bare = tune(
+            models.nothing_to_choose(tmp_path), TARGET, store=store, budget=Budget(), runner=boards, builder=pool
+        )
+    assert bare.ended == "nothing improves any more" and len([t for t in bare.tasks if t.failed]) == 1
