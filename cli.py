@@ -257,7 +257,7 @@ fingerprint = click.option("--fingerprint", metavar="ID", help="Only this finger
 @common
 def logs_list(fingerprint: str | None, logs: str | None, json: str | None) -> None:
     """List the kernels that there are records of."""
-    from compiler.commands.logs import list_logs
+    from compiler.commands.logs.list import list_logs
     from compiler.report.output import Output
 
     list_logs(Output(json), logs, fingerprint)
@@ -269,7 +269,7 @@ def logs_list(fingerprint: str | None, logs: str | None, json: str | None) -> No
 @common
 def logs_show(which: str, logs: str | None, json: str | None) -> None:
     """Show a workload's best records, or one record: by name, or by the first digits of its hash or id."""
-    from compiler.commands.logs import show_log
+    from compiler.commands.logs.show import show_log
     from compiler.report.output import Output
 
     show_log(Output(json), logs, which)
@@ -283,7 +283,7 @@ def logs_show(which: str, logs: str | None, json: str | None) -> None:
 @common
 def logs_import(source: str, target: str | None, fingerprint: str | None, logs: str | None, json: str | None) -> None:
     """Take in JSON lines, or stock MetaSchedule's two JSON files. What is there already stays as it is."""
-    from compiler.commands.logs import import_logs
+    from compiler.commands.logs.import_ import import_logs
     from compiler.report.output import Output
 
     import_logs(Output(json), logs, source, target, fingerprint)
@@ -297,7 +297,7 @@ def logs_import(source: str, target: str | None, fingerprint: str | None, logs: 
 @common
 def logs_export(destination: str, fingerprint: str | None, top: int | None, logs: str | None, json: str | None) -> None:
     """Write sorted, self-contained JSON lines: one file, a folder with a file per kernel, or stdout (-)."""
-    from compiler.commands.logs import export_logs
+    from compiler.commands.logs.export import export_logs
     from compiler.report.output import Output
 
     export_logs(Output(json), logs, destination, fingerprint, top)
@@ -314,7 +314,7 @@ def logs_curve(
     destination: str, at: int, least: int, fingerprint: str | None, logs: str | None, json: str | None
 ) -> None:
     """Draw how fast each task was after so many trials."""
-    from compiler.commands.logs import draw_curves
+    from compiler.commands.logs.curve import draw_curves
     from compiler.report.output import Output
 
     draw_curves(Output(json), logs, destination, fingerprint, at, least)
@@ -327,7 +327,7 @@ def logs_curve(
 @common
 def logs_prune(keep: int, fingerprint: str | None, logs: str | None, json: str | None) -> None:
     """Keep only the best records of each kernel and fingerprint."""
-    from compiler.commands.logs import prune_logs
+    from compiler.commands.logs.prune import prune_logs
     from compiler.report.output import Output
 
     prune_logs(Output(json), logs, keep, fingerprint)

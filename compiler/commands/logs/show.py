@@ -1,0 +1,79 @@
+"""`edgetune logs show`: a workload's best records, or one record."""
+
+from __future__ import annotations
+
+from compiler.commands.store import existing_store
+from compiler.errors import UsageError
+from compiler.records.record import Record
+from compiler.records.store import Store
+from compiler.report import format as fmt
+from compiler.report.output import Output
+
+_SHOWN = 12
+
+
+def show_log(output: Output, logs: str | None, which: str) -> None:
+    """One workload (its name, or its hash or the beginning of it) with its best records, or one record by its id."""
+    if not which.strip():
+        raise UsageError("name a workload or a record: `edgetune logs list` lists all")
+    with existing_store(logs) as store:
+        tasks = [task for task in store.summary() if which == task.name or task.workload.startswith(which)]
+        if not tasks:
+            record = _record_by_id(store, which)
+            if record is None:
+                raise UsageError(
+                    f"no workload or record in {store.path} is called {which}; `edgetune logs list` lists all"
+                )
+            _show_record(output, record)
+            return
+        shown: list[Record] = []
+        for task in tasks:
+            best = store.top(task.workload, task.fingerprint, _SHOWN)
+            shown += best
+            output.facts(
+                {
+                    "workload": task.workload,
+                    "fingerprint": task.fingerprint,
+                    "trials": f"{task.trials}, {task.failed} of them failed",
+                    "measured": f"{task.first} to {task.last}",
+                },
+                title=task.name,
+            )
+            output.table(
+                ("record", "median ms", "repeats", "checked", "threads", "TVM", "created"),
+                (_record_row(record) for record in best),
+                title=f"the best {len(best)}" if len(best) < task.trials else "",
+                right="median ms,repeats,threads",
+            )
+        output.json(_json(record) for record in shown)
+
+
+def _record_row(record: Record) -> tuple[object, ...]:
+    checked = {None: None, True: "right", False: "WRONG"}[record.checked]
+    return (
+        record.id[:12],
+        fmt.milliseconds(record.median),
+        len(record.seconds),
+        checked,
+        record.threads,
+        record.tvm_version,
+        record.created[:19],
+    )
+
+
+def _record_by_id(store: Store, which: str) -> Record | None:
+    if len(which) < 6:
+        return None
+    return next((record for record in store.records() if record.id.startswith(which)), None)
+
+
+def _show_record(output: Output, record: Record) -> None:
+    facts = {name: value for name, value in _json(record).items() if name != "trace"}
+    facts["seconds"] = ", ".join(f"{value:.6g}" for value in record.seconds) or None
+    output.facts(facts, title=f"record {record.id}")
+    output.say(record.trace)
+    output.json([_json(record)])
+
+
+def _json(record: Record) -> dict[str, object]:
+    return {"id": record.id, **record.content(), "median": record.median}
