@@ -25,7 +25,7 @@ _README = """edgetune-agent {version} for {machine}, with the runtime of TVM {tv
 Start edgetune-agent; --help says how. It needs Linux with glibc {glibc} or newer and a libstdc++.so.6 with
 GLIBCXX_{libstdcxx} or newer, and nothing else that is not in this folder. `sha256sum -c SHA256SUMS` checks the files.
 libtvm_runtime_cuda.so is used where the board has the libcudart.so.13 that it was built with.
-The terms of what is in here are in the folder licenses.
+LICENSE.* and NOTICE.* are the terms of what is in here.
 """
 
 
@@ -62,9 +62,7 @@ def cached_bundle(machine: str, *, progress: Progress | None = None) -> Path:
         if progress is not None:
             progress(f"Compiling {NAME} for {machine}")
         for file in files_of(libraries):
-            target = folder / file.relative_to(libraries)
-            target.parent.mkdir(exist_ok=True)
-            shutil.copyfile(file, target)
+            shutil.copyfile(file, folder / file.name)
         compiler.compile(folder / NAME, libraries)
         (folder / NAME).chmod(0o755)
         _describe(folder, machine)
@@ -83,7 +81,7 @@ def _describe(folder: Path, machine: str) -> None:
     files = files_of(folder)
     own = Path(__file__).parents[3] / "LICENSE"
     if own.is_file():  # in a checkout; an installed edgetune keeps it elsewhere, and has the same terms as TVM
-        shutil.copyfile(own, folder / "licenses" / "LICENSE.edgetune")
+        shutil.copyfile(own, folder / "LICENSE.edgetune")
     (folder / "README").write_text(
         _README.format(
             version=tool_version(),

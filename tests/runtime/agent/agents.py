@@ -12,13 +12,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
+
+import pytest
 
 import cli
 from compiler.runtime.rpc.address import Address, Way, parse_address
 from compiler.runtime.rpc.connect import Connection, connect
 from compiler.runtime.rpc.dial import ask_status
+from targets import cpuinfo
 
 ROOT = Path(cli.__file__).parent
 START_SECONDS = 60.0
@@ -44,7 +48,17 @@ def _python() -> list[str]:
     return [sys.executable, str(ROOT / "cli.py"), "serve"]
 
 
-KINDS: list[Kind] = [Kind("python", _python)]
+@lru_cache(maxsize=1)
+def _native() -> list[str]:
+    from compiler.runtime.agent.bundle import cached_bundle
+    from targets.toolchain import linker_command
+
+    if linker_command() is None:
+        pytest.skip("no C++ compiler to build the native agent with")
+    return [str(cached_bundle(cpuinfo.machine()) / "edgetune-agent")]
+
+
+KINDS: list[Kind] = [Kind("python", _python), Kind("native", _native)]
 """Further kinds are appended by what builds them."""
 
 

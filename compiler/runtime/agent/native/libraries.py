@@ -31,7 +31,7 @@ def headers() -> Path:
 
 
 def runtime_libraries(machine: str, progress: Callable[[str], None] | None = None) -> Path:
-    """A folder that holds TVM's runtime for `machine`, and licenses of what is in it in `licenses`.
+    """A folder that holds TVM's runtime for `machine`, and the licenses of what is in it.
 
     Raises EdgetuneError, in one line, where it has to be downloaded and cannot be.
     """
@@ -94,9 +94,7 @@ def _download(folder: Path, machine: str) -> None:
 
 
 def _put_license(folder: Path, wheel: str, name: str, text: bytes) -> None:
-    licenses = folder / "licenses"
-    licenses.mkdir(exist_ok=True)
-    (licenses / f"{name}.{wheel}").write_bytes(text)
+    (folder / f"{name}.{wheel}").write_bytes(text)
 
 
 def _must_be_whole(folder: Path) -> None:
