@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 
 from compiler.runtime.agent.handshake import Handshake, Request
+from compiler.runtime.agent.listening import keep_alive
 from compiler.runtime.agent.log import Log
 from compiler.runtime.agent.reactor import READABLE, WRITABLE, Reactor, Timer
 from compiler.runtime.rpc import wire
@@ -140,12 +141,3 @@ class _Guest:
                 self._answer = b""
             if not self._answer:
                 self.end()
-
-
-def keep_alive(sock: socket.socket) -> None:
-    """Have the system notice within half a minute that the other side has vanished without a word."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 25000)):
-        if hasattr(socket, name):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from compiler.runtime.agent.aside import Aside
-from compiler.runtime.agent.door import keep_alive
+from compiler.runtime.agent.listening import keep_alive
 from compiler.runtime.agent.log import Log
 from compiler.runtime.agent.reactor import GONE, READABLE, WRITABLE, Reactor, Timer
 from compiler.runtime.rpc import wire

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvm.rpc.tracker import TCPEventHandler
 
+from compiler.runtime.agent.listening import keep_alive
 from compiler.runtime.rpc import wire
 from compiler.runtime.tracker import messages
 
@@ -26,6 +27,7 @@ class TrackerConnection(TCPEventHandler):
     put_values: list[Any]
 
     def __init__(self, tracker: Tracker, sock: socket.socket, address: tuple[Any, ...]) -> None:
+        keep_alive(sock)  # and no waiting for the rest of an answer that TVM's handler sends in two parts
         super().__init__(tracker, sock, address)
         self.greeted = False
         self._greeting = self._ioloop.call_later(GREETING_SECONDS, self._be_greeted)

@@ -59,7 +59,10 @@ class Tracker(TrackerServerHandler):
                 self._pause()
                 return
             self._strangers = {one: None for one in self._strangers if not one.greeted}
-            self._strangers[TrackerConnection(self, sock, address)] = None
+            try:
+                self._strangers[TrackerConnection(self, sock, address)] = None
+            except OSError:  # it has gone already
+                sock.close()
             if len(self._strangers) > MAX_STRANGERS:
                 next(iter(self._strangers)).turn_away("there were too many")
 
