@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,7 +70,7 @@ class Connection:
                 raise
 
     def query(
-        self, sql: str, values: tuple[Any, ...] = (), convert: Callable[[tuple[Any, ...]], Any] = tuple
+        self, sql: str, values: Sequence[Any] | Mapping[str, Any] = (), convert: Callable[[tuple[Any, ...]], Any] = tuple
     ) -> list[Any]:
         """All rows of a look-up, each through `convert`."""
         with self._lock, self._guard():

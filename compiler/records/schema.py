@@ -10,7 +10,31 @@ from pathlib import Path
 from compiler.errors import EdgetuneError
 
 APPLICATION_ID = 0x45545231  # "ETR1", in SQLite's header: tells our file from any other SQLite file
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+# Trust: where records came from, what looking at their traces showed, and how claims stood when measured again.
+_TRUST_TABLES = """
+CREATE TABLE origins (
+    number INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE     -- a file, a folder or an address
+);
+CREATE TABLE verdicts (
+    workload TEXT NOT NULL,
+    trace_id TEXT NOT NULL,
+    tvm_version TEXT NOT NULL,    -- of the TVM that looked
+    verdict TEXT NOT NULL,        -- applies, checked or quarantined
+    reason TEXT NOT NULL,         -- why it is quarantined, else empty
+    created TEXT NOT NULL,
+    PRIMARY KEY (workload, trace_id, tvm_version)
+) WITHOUT ROWID;
+CREATE TABLE remeasured (
+    record TEXT PRIMARY KEY,      -- id of the record whose time was measured again here
+    claimed REAL NOT NULL,        -- seconds
+    measured REAL NOT NULL,       -- seconds
+    reproduced INTEGER NOT NULL,
+    created TEXT NOT NULL
+) WITHOUT ROWID;
+"""
 
 _TABLES = f"""
 CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -35,17 +59,31 @@ CREATE TABLE records (
     target TEXT NOT NULL,         -- canonical JSON
     run TEXT NOT NULL,
     rest TEXT NOT NULL,           -- the other fields, as canonical JSON
-    trace BLOB NOT NULL           -- zlib
+    trace BLOB NOT NULL,          -- zlib
+    origin INTEGER                -- of table origins; NULL: measured by this store's owner
 );
 CREATE INDEX records_by_cost ON records (workload, fingerprint, cost, id);
 CREATE INDEX records_by_trace ON records (workload, fingerprint, trace_id, created, id);
 CREATE INDEX records_by_run ON records (run, workload, fingerprint);
 CREATE INDEX records_by_fingerprint ON records (fingerprint, workload, cost, created);
+{_TRUST_TABLES}
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 
-MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {}
+BEFORE_ORIGINS = "kept before edgetune noted origins"
+"""The origin of records of a store of schema 1, which did not tell its owner's measurements from imported ones."""
+
+
+def _add_trust(connection: sqlite3.Connection) -> None:
+    for statement in _TRUST_TABLES.split(";\n"):
+        connection.execute(statement)
+    connection.execute("ALTER TABLE records ADD COLUMN origin INTEGER")
+    connection.execute("INSERT INTO origins VALUES (1, ?)", (BEFORE_ORIGINS,))
+    connection.execute("UPDATE records SET origin = 1")
+
+
+MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _add_trust}
 """version -> what turns that version into the next one, inside one transaction, when a store is opened."""
 
 

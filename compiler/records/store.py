@@ -6,9 +6,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import targets
 from compiler.errors import EdgetuneError
 from compiler.records.canonical import canonical_bytes
 from compiler.records.connection import Connection
@@ -24,16 +26,18 @@ from compiler.records.rows import (
 
 FILE_NAME = "records.db"
 
-# The newest measurement of a trace stands for it; older ones are kept, and shown, but do not compete.
+# The newest measurement of a trace stands for it; older ones are kept, and shown, but do not compete. One made here
+# stands for it whatever was imported, or a file with a date in the future would decide.
 _NEWEST = """NOT EXISTS (
     SELECT 1 FROM records AS n
     WHERE n.workload = r.workload AND n.fingerprint = r.fingerprint AND n.trace_id = r.trace_id
-      AND (n.created, n.id) > (r.created, r.id))"""
-_RANKED = f"""
-SELECT {RECORD_COLUMNS} FROM records AS r
-WHERE workload = ? AND fingerprint = ? AND cost IS NOT NULL AND {_NEWEST}
-ORDER BY cost, id LIMIT ?
-"""
+      AND (n.origin IS NULL, n.created, n.id) > (r.origin IS NULL, r.created, r.id))"""
+_VERDICT = (
+    "EXISTS (SELECT 1 FROM verdicts AS v WHERE v.workload = r.workload AND v.trace_id = r.trace_id "
+    "AND v.tvm_version = :tvm AND v.verdict IN "
+)
+_NOT_QUARANTINED = f"(r.origin IS NULL OR NOT {_VERDICT} ('quarantined')))"
+_VETTED = f"(r.origin IS NULL OR {_VERDICT} ('applies', 'checked')))"
 
 # A check repeats a trial's measurement and is none; where the trial itself was pruned, it stands for it.
 _TRIALS = f"max(sum(run <> '{CHECK_RUN}'), count(DISTINCT trace_id))"
@@ -75,6 +79,11 @@ class Store(Connection):
     opens its own Store. Every method raises EdgetuneError, in one line, when the file cannot be read or written.
     """
 
+    @cached_property
+    def tvm_version(self) -> str:
+        """The TVM that traces are applied with here; verdicts on traces hold for one version."""
+        return targets.tvm_version()
+
     # ---- writing
 
     def add_workload(self, workload: Workload, *, imported: bool = False, packed: bytes | None = None) -> bool:
@@ -102,23 +111,25 @@ class Store(Connection):
         """Keeps the record, a failed one too; False if it was there already. Its workload must be there before it."""
         return self.add_many([record]) == 1
 
-    def add_many(self, records: Iterable[Record], *, checked: bool = False) -> int:
+    def add_many(self, records: Iterable[Record], *, checked: bool = False, origin: str | None = None) -> int:
         """Keeps all records in one transaction (all or none); returns how many were new.
 
-        checked: they have been through `check_record` or `read_line` already.
+        checked: they have been through `check_record` or `read_line` already. origin: where they were imported from,
+        None for what was measured here; a record that is there already keeps its own.
         """
         rows = []
         for record in records:
             if not checked:
                 check_record(record)
             rows.append(record_row(record))
-        marks = ", ".join("?" * len(RECORD_COLUMNS.split(",")))
+        marks = ", ".join("?" * (len(RECORD_COLUMNS.split(",")) + 1))
         new = 0
         with self.transaction() as db:
+            number = None if origin is None else _origin_number(db, origin)
             for row in rows:
-                sql = f"INSERT INTO records ({RECORD_COLUMNS}) VALUES ({marks}) ON CONFLICT (id) DO NOTHING"
+                sql = f"INSERT INTO records ({RECORD_COLUMNS}, origin) VALUES ({marks}) ON CONFLICT (id) DO NOTHING"
                 try:
-                    new += db.execute(sql, row).rowcount
+                    new += db.execute(sql, (*row, number)).rowcount
                 except sqlite3.IntegrityError:
                     raise EdgetuneError(f"workload {row[1]} is not in {self.path}: add it first") from None
         return new
@@ -140,27 +151,43 @@ class Store(Connection):
         found = self.query(f"SELECT {WORKLOAD_COLUMNS} FROM workloads WHERE hash = ?", (workload,), row_workload)
         return found[0] if found else None
 
-    def best(self, workload: str, fingerprint: str) -> Record | None:
+    def best(self, workload: str, fingerprint: str, *, vetted: bool = False) -> Record | None:
         """The record to use: the smallest median among the newest measurement of each trace, failures left out."""
-        records = self.top(workload, fingerprint, 1)
+        records = self.top(workload, fingerprint, 1, vetted=vetted)
         return records[0] if records else None
 
-    def top(self, workload: str, fingerprint: str, n: int) -> list[Record]:
-        """The `n` best traces, one record each, best first: see `best`."""
-        return self.query(_RANKED, (workload, fingerprint, n), row_record)
+    def top(self, workload: str, fingerprint: str, n: int, *, vetted: bool = False) -> list[Record]:
+        """The `n` best traces, one record each, best first: see `best`.
+
+        What is quarantined (see `trust`) is left out; with `vetted` also what was imported and not looked at yet, as
+        whoever applies traces wants it: `trust.admission.admit` before.
+        """
+        sql = f"SELECT {RECORD_COLUMNS} FROM records AS r WHERE workload = :workload AND fingerprint = :fingerprint "
+        sql += f"AND cost IS NOT NULL AND {_NEWEST} AND {_VETTED if vetted else _NOT_QUARANTINED} "
+        sql += "ORDER BY cost, id LIMIT :n"
+        values = {"workload": workload, "fingerprint": fingerprint, "n": n, "tvm": self.tvm_version}
+        return self.query(sql, values, row_record)
 
     def best_other_version(
-        self, workload: str, *, device: str, target: Mapping[str, Any], threads: int, tvm_version: str
+        self,
+        workload: str,
+        *,
+        device: str,
+        target: Mapping[str, Any],
+        threads: int,
+        tvm_version: str,
+        vetted: bool = False,
     ) -> Record | None:
         """The best record of the same device, target options and threads, but measured with another TVM.
 
-        Its time is no claim about this TVM: re-apply the trace (`workload.apply_trace`) and measure.
+        Its time is no claim about this TVM: re-apply the trace (`workload.apply_trace`) and measure. vetted: as `top`.
         """
-        sql = f"SELECT {RECORD_COLUMNS} FROM records AS r WHERE workload = ? AND cost IS NOT NULL "
-        sql += f"AND device = ? AND threads = ? AND target = ? AND tvm_version <> ? AND {_NEWEST} "
-        sql += "ORDER BY cost, id LIMIT 1"
+        sql = f"SELECT {RECORD_COLUMNS} FROM records AS r WHERE workload = :workload AND cost IS NOT NULL "
+        sql += "AND device = :device AND threads = :threads AND target = :target AND tvm_version <> :other "
+        sql += f"AND {_NEWEST} AND {_VETTED if vetted else _NOT_QUARANTINED} ORDER BY cost, id LIMIT 1"
         options = canonical_bytes(dict(target)).decode("utf-8")
-        found = self.query(sql, (workload, device, threads, options, tvm_version), row_record)
+        values = {"workload": workload, "device": device, "threads": threads, "target": options, "other": tvm_version}
+        found = self.query(sql, {**values, "tvm": self.tvm_version}, row_record)
         return found[0] if found else None
 
     def trials(self, workload: str, fingerprint: str, run: str | None = None) -> int:
@@ -233,3 +260,8 @@ class Store(Connection):
     def check(self) -> list[str]:
         """SQLite's integrity check: what is wrong, in its words; empty for a sound file."""
         return [str(row[0]) for row in self.query("PRAGMA integrity_check") if row[0] != "ok"]
+
+
+def _origin_number(db: sqlite3.Connection, name: str) -> int:
+    db.execute("INSERT INTO origins (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
+    return int(db.execute("SELECT number FROM origins WHERE name = ?", (name,)).fetchone()[0])

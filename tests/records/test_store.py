@@ -213,9 +213,10 @@ def test_an_older_schema_is_migrated(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = tmp_path / "records.db"
     store_with(path, [record()]).close()
     monkeypatch.setattr(schema, "SCHEMA_VERSION", schema.SCHEMA_VERSION + 1)
-    monkeypatch.setitem(schema.MIGRATIONS, 1, lambda db: db.execute("ALTER TABLE records ADD COLUMN mood TEXT"))
+    newest = schema.SCHEMA_VERSION - 1
+    monkeypatch.setitem(schema.MIGRATIONS, newest, lambda db: db.execute("ALTER TABLE records ADD COLUMN mood TEXT"))
     with Store(path) as opened:
-        assert opened.query("PRAGMA user_version")[0][0] == 2
+        assert opened.query("PRAGMA user_version")[0][0] == newest + 1
         assert opened.query("SELECT mood FROM records") == [(None,)]
 
 
@@ -228,7 +229,7 @@ def test_a_failing_migration_changes_nothing(tmp_path: Path, monkeypatch: pytest
         db.execute("no SQL")
 
     monkeypatch.setattr(schema, "SCHEMA_VERSION", schema.SCHEMA_VERSION + 1)
-    monkeypatch.setitem(schema.MIGRATIONS, 1, broken)
+    monkeypatch.setitem(schema.MIGRATIONS, schema.SCHEMA_VERSION - 1, broken)
     with pytest.raises(EdgetuneError):
         Store(path)
     monkeypatch.undo()
