@@ -26,11 +26,11 @@ START_SECONDS = 60.0
 _STATUS_SECONDS = 10.0
 _STOP_SECONDS = 3.0
 _LOG_LINES = 20
+_PID = "edgetune-agent-is-process "
 _READY = re.compile(r"listening on 127\.0\.0\.1:([0-9]{1,5})")
 
 _PROBE = 'uname -m; echo "${XDG_CACHE_HOME:-${HOME:?is not set}/.cache}/edgetune"'
 _PATH = "command -v edgetune >/dev/null && edgetune --version"
-_DISCARD = 'mv "$1" "$1.part-0-damaged" && rm -rf "$1.part-0-damaged"'
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,26 @@ class RunningAgent:
     """An agent that listens on the board's loopback at `port`, as long as its connection is there."""
 
     kind: str
-    port: int
     process: SSHClientProcess[bytes]
+    port: int = 0
+    pid: int = 0
     log: deque[str] = field(default_factory=lambda: deque(maxlen=_LOG_LINES))
 
-    async def stop(self) -> None:
-        """End it as the end of the connection would, and wait for that."""
+    async def stop(self, link: Link) -> None:
+        """End it as the end of the connection would, and wait for that; kill it where it does not end."""
         with contextlib.suppress(OSError, asyncio.TimeoutError, TimeoutError):
             self.process.stdin.write_eof()
             await asyncio.wait_for(self.process.wait_closed(), _STOP_SECONDS)
+            return
+        await self.kill(link)
+
+    async def kill(self, link: Link) -> None:
+        """End it at once, whatever it is doing."""
         self.process.close()
+        if self.pid and not link.lost:
+            # SSH can send signals, too, but OpenSSH's server refuses to where the user is root.
+            with contextlib.suppress(EdgetuneError):
+                await link.run(f"kill -9 {self.pid}", seconds=_STOP_SECONDS)
 
 
 async def look_around(link: Link) -> Surroundings:
@@ -82,9 +92,7 @@ async def install(link: Link, here: Surroundings, source: AgentSource, progress:
     async with staging(link, here.cache, name) as stage:
         await stage.write(files, f"the agent to {link.address}", progress)
         await stage.check()
-        if await why_not_whole(link, place) is not None:  # another desk may have been faster
-            await link.script(_DISCARD, place)
-            await stage.place(replace=False)
+        await stage.place(replace=False)  # another desk may have been faster
     return f"{place}/{AGENT}", True
 
 
@@ -114,7 +122,7 @@ async def start_agent(link: Link, source: AgentSource, tvm: str, progress: Progr
 
 async def _serve(link: Link, tvm: str, progress: Progress | None) -> RunningAgent | None:
     """The agent of the edgetune that is installed on the board, if it is this version's and starts."""
-    done = await link.run(f"sh -c {shlex.quote(_PATH)}")
+    done = await link.script(_PATH)
     words = done.stdout.split()
     if done.status != 0 or not words:
         return None
@@ -126,7 +134,7 @@ async def _serve(link: Link, tvm: str, progress: Progress | None) -> RunningAgen
         await _must_fit(link, agent, tvm)
     except EdgetuneError as error:
         if agent is not None:
-            await agent.stop()
+            await agent.stop(link)
         if link.lost:
             raise
         if progress is not None:
@@ -138,25 +146,36 @@ async def _serve(link: Link, tvm: str, progress: Progress | None) -> RunningAgen
 
 
 async def _start(link: Link, command: str, kind: str) -> RunningAgent:
-    process = await link.start(f"exec {command} --port 0 --until-eof")
-    agent = RunningAgent(kind, 0, process)
-    reading = asyncio.ensure_future(_keep_log(agent))
+    script = f"echo {_PID}$$; exec {command} --port 0 --until-eof"
+    agent = RunningAgent(kind, await link.start(f"sh -c {shlex.quote(script)}"))
+    logging = asyncio.ensure_future(_keep_log(agent))
     try:
         with link.telling():
-            line = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
-            match = _READY.fullmatch(line.decode(errors="replace").strip())
-            if match is None:
-                await asyncio.wait({reading}, timeout=_STOP_SECONDS)
-                said = agent.log[-1] if agent.log else line.decode(errors="replace").strip() or "it says nothing"
-                raise EdgetuneError(f"the agent does not start on {link.address}: {said}")
+            await asyncio.wait_for(_await_ready(link, agent, logging), START_SECONDS)
     except (TimeoutError, asyncio.TimeoutError):
-        process.close()
+        await agent.kill(link)
         raise EdgetuneError(f"the agent on {link.address} was not ready within {START_SECONDS:g} s") from None
     except BaseException:
-        process.close()
+        await agent.kill(link)
         raise
-    agent.port = int(match[1])
     return agent
+
+
+async def _await_ready(link: Link, agent: RunningAgent, logging: asyncio.Future[None]) -> None:
+    said = ""
+    while data := await agent.process.stdout.readline():
+        line = data.decode(errors="replace").strip()
+        ready, pid = _READY.fullmatch(line), line.removeprefix(_PID)
+        if ready is not None:
+            agent.port = int(ready[1])
+            return
+        if pid != line and pid.isdigit():
+            agent.pid = int(pid)
+        else:
+            said = line or said  # what the user's shell says when it starts
+    await asyncio.wait({logging}, timeout=_STOP_SECONDS)
+    said = agent.log[-1] if agent.log else said or "it says nothing"
+    raise EdgetuneError(f"the agent does not start on {link.address}: {said}")
 
 
 async def _keep_log(agent: RunningAgent) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from asyncssh import SSHClientConnection, SSHClientProcess
 
 COMMAND_SECONDS = 60.0
+_BEGINS = "edgetune-begins-here"
 _CHUNK = 1 << 18
 _CLOSE_SECONDS = 3.0
 
@@ -70,8 +71,10 @@ class Link:
             return Completed(self._status(process), _text(stdout), _text(stderr))
 
     async def script(self, text: str, *arguments: str, seconds: float = COMMAND_SECONDS) -> Completed:
-        """Run a script of POSIX sh, whatever the user's own shell is."""
-        return await self.run(f"sh -s -- {shlex.join(arguments)}", text.encode(), seconds)
+        """Run a script of POSIX sh, whatever the user's own shell is, and whatever that says when it starts."""
+        done = await self.run(f"sh -s -- {shlex.join(arguments)}", f"echo {_BEGINS}\n{text}".encode(), seconds)
+        _, _, said = done.stdout.rpartition(f"{_BEGINS}\n")
+        return done._replace(stdout=said)
 
     async def start(self, command: str) -> SSHClientProcess[bytes]:
         """Start `command` in the user's shell; its streams are bytes."""

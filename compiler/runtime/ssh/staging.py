@@ -13,9 +13,13 @@ import shlex
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from compiler.errors import EdgetuneError
 from compiler.runtime.ssh.link import Link
+
+if TYPE_CHECKING:
+    from asyncssh import SSHClientProcess
 
 SUMS = "SHA256SUMS"
 Progress = Callable[[str], None]
@@ -72,16 +76,15 @@ done
 trap 'rm -f "$lock"' EXIT
 if [ ! -e "$3" ]; then mv "$2" "$3"; exit; fi
 """
-_REPLACE = (
-    _LOCKED
-    + r"""
+_SWAP = r"""
 mv --exchange -T "$2" "$3" 2>/dev/null && exit
 mv "$3" "$2.old" || exit
 if mv "$2" "$3"; then rm -rf "$2.old"; exit 0; fi
 mv "$2.old" "$3"
 exit 1
 """
-)
+_REPLACE = _LOCKED + _SWAP
+_KEEP = f'{_LOCKED}( set -- "$3"\n{_CHECK}) >/dev/null 2>&1 && exit\n{_SWAP}'
 
 
 class Staging:
@@ -107,9 +110,9 @@ class Staging:
             raise EdgetuneError(f"what arrived on {self._link.address} is not what was sent: {wrong}")
 
     async def place(self, *, replace: bool) -> None:
-        """Give it its name: in the place of what has that name now, or with `replace` off, unless something has it."""
+        """Give it its name, in the place of what has that name now; with `replace` off, a whole folder there stays."""
         done = await self._link.script(
-            _REPLACE if replace else _LOCKED, self.parent, self.part, self.name, seconds=CHECK_SECONDS
+            _REPLACE if replace else _KEEP, self.parent, self.part, self.name, seconds=CHECK_SECONDS
         )
         if done.status != 0:
             raise EdgetuneError(f"cannot put {self.parent}/{self.name} in place on {self._link.address}: {done.said}")
@@ -123,9 +126,7 @@ async def staging(link: Link, parent: str, name: str) -> AsyncIterator[Staging]:
     try:
         with link.telling():
             try:
-                part = (
-                    (await asyncio.wait_for(process.stdout.readline(), _HOLD_SECONDS)).decode(errors="replace").strip()
-                )
+                part = await asyncio.wait_for(_line_with(token, process), _HOLD_SECONDS)
             except (TimeoutError, asyncio.TimeoutError):
                 part = ""
             if not part:
@@ -140,6 +141,14 @@ async def staging(link: Link, parent: str, name: str) -> AsyncIterator[Staging]:
             await asyncio.wait_for(process.wait_closed(), _HOLD_SECONDS)
         except (TimeoutError, asyncio.TimeoutError):
             process.close()
+
+
+async def _line_with(token: str, process: SSHClientProcess[bytes]) -> str:
+    """The line that has `token` in it, after what the user's shell may say; empty where there is none."""
+    while line := (await process.stdout.readline()).decode(errors="replace"):
+        if token in line:
+            return line.strip()
+    return ""
 
 
 async def sweep(link: Link, parent: str, names: str) -> None:

@@ -106,7 +106,7 @@ async def serve(desk: Desk) -> None:
         raise EdgetuneError(f"the agent on {address} ended{said}")
     finally:
         if agent is not None and not link.lost:
-            await agent.stop()
+            await agent.stop(link)
         await link.close()
 
 

@@ -147,6 +147,7 @@ def test_what_listens_is_no_ssh_server(board: Server) -> None:
 
         def answer() -> None:
             with other.accept()[0] as client:
+                client.recv(1 << 10)
                 client.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
 
         threading.Thread(target=answer, daemon=True).start()

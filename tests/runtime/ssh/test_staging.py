@@ -65,9 +65,12 @@ def test_a_folder_is_made_and_replaced(board: Server) -> None:
         await put(link, parent, files("new"))
         assert await why_not_whole(link, f"{parent}/made") is None
         await put(link, parent, files("newer"), replace=False)
+        assert (parent / "made" / "text").read_text() == "new"
+        (parent / "made" / "text").write_text("damaged")
+        await put(link, parent, files("newest"), replace=False)
 
     over(board, work)
-    assert (parent / "made" / "text").read_text() == "new"
+    assert (parent / "made" / "text").read_text() == "newest"
     assert sorted(path.name for path in (parent / "made").iterdir()) == ["SHA256SUMS", "text"]
     assert [path.name for path in parent.iterdir()] == ["made"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -253,3 +254,31 @@ def test_the_agent_listens_on_the_boards_loopback_only(board: Server, agents: Sm
     with tunnel(board, agents):
         connections = [c for c in running(board)[0].net_connections() if c.status == psutil.CONN_LISTEN]
         assert [c.laddr.ip for c in connections] == ["127.0.0.1"]
+
+
+def test_a_shell_that_talks_when_it_starts(tmp_path: Path, own_server: Server, agents: SmallAgents) -> None:
+    shell = tmp_path / "talking.sh"
+    shell.write_text('#!/bin/sh\necho "Welcome to the board!"\necho\necho and more\nexec sh -c "$SSH_ORIGINAL_COMMAND"\n')
+    shell.chmod(0o755)
+    own_server.stop()
+    own_server.start(extra=f"ForceCommand {shell}")
+    with tunnel(own_server, agents) as address:
+        assert ask_status(address)["state"] == "free"
+    assert len(installed(own_server)) == 1
+
+
+def test_ctrl_c_while_an_agent_starts(board: Server, tmp_path: Path) -> None:
+    bundle = SmallAgents(tmp_path / "bundle", program(trouble="import time; time.sleep(60)"))
+
+    def press() -> None:
+        wait_for(lambda: running(board))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    finger = threading.Thread(target=press)
+    finger.start()
+    since = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        tunnel(board, bundle)
+    assert time.monotonic() - since < NOTICED_SECONDS
+    finger.join()
+    wait_for(lambda: not running(board), GONE_SECONDS)
