@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 30.0
 _POLL_SECONDS = 1.0
+_END_SECONDS = 0.3
 
 Waiting = Callable[[str], None]
 """Told every second what is being waited for."""
@@ -56,6 +57,10 @@ class Connection:
             self._identity = decode_identity(self.call("edgetune.identity"))
         return self._identity
 
+    def just_lost(self) -> bool:
+        """Whether a call that failed just now failed because the connection ended."""
+        return self._relay.ends_within(_END_SECONDS)
+
     def call(self, name: str, *arguments: Any) -> Any:
         """Call the agent's function `name`. Raises EdgetuneError where it fails, or is not there."""
         try:
@@ -63,7 +68,7 @@ class Connection:
                 self._functions[name] = self.remote.get_function(name)
             return self._functions[name](*arguments)
         except Exception as error:
-            if self.lost:
+            if self.just_lost():
                 raise EdgetuneError(f"the session on the board {self.address} ended: {_line(error)}") from error
             raise EdgetuneError(f"{name} failed on the board {self.address}: {_line(error)}") from error
 

@@ -51,6 +51,14 @@ class Relay:
         """Whether the connection has ended, at either end."""
         return self._process.poll() is not None
 
+    def ends_within(self, seconds: float) -> bool:
+        """Whether the connection has ended, or ends in so many seconds: TVM may hear of it before its process has."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def close(self) -> None:
         """End the connection, upon which the agent ends the session, whatever it computes."""
         self._process.kill()

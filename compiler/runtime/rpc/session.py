@@ -153,7 +153,7 @@ class RemoteExecutable:
         try:
             return in_one_line(what, function)
         except EdgetuneError as error:
-            if self._connection.lost:
+            if self._connection.just_lost():
                 raise EdgetuneError(
                     f"the session on the board {self._connection.address} ended (a crash, its time limit, or the board "
                     f"is gone; the agent's log says more): {error}"
