@@ -70,7 +70,10 @@ class Connection:
                 raise
 
     def query(
-        self, sql: str, values: Sequence[Any] | Mapping[str, Any] = (), convert: Callable[[tuple[Any, ...]], Any] = tuple
+        self,
+        sql: str,
+        values: Sequence[Any] | Mapping[str, Any] = (),
+        convert: Callable[[tuple[Any, ...]], Any] = tuple,
     ) -> list[Any]:
         """All rows of a look-up, each through `convert`."""
         with self._lock, self._guard():
