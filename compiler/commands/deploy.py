@@ -17,7 +17,7 @@ from compiler.report.output import Output
 from compiler.report.steps import steps
 from compiler.runtime.ssh.address import SshAddress, parse, parse_destination
 from compiler.runtime.ssh.deployment import Deployed, deploy_agent, deploy_package
-from compiler.runtime.ssh.source import AGENT, Progress, bundled_agents, check_machine, this_machine
+from compiler.runtime.ssh.source import AGENT, BundledAgents, Progress, check_machine, this_machine
 from compiler.runtime.timing import Timing
 
 RUNS = 20
@@ -144,9 +144,9 @@ def _agent_to_board(to: str, output: Output, options: DeployOptions) -> None:
         )
     if options.machine is not None:
         raise UsageError("--machine is for --agent DIR: the board says itself what machine it is")
-    with steps(output) as step, bundled_agents() as source:
+    with steps(output) as step:
         step(f"Connecting to {board}")
-        path, copied = deploy_agent(board, source, progress=step)
+        path, copied = deploy_agent(board, BundledAgents(), progress=step)
     output.say(f"the agent is {'now' if copied else 'already'} on {board}, checked there: {path}")
     output.json([{"board": str(board), "agent": path, "copied": copied}])
 

@@ -216,7 +216,7 @@ def test_the_machine_of_a_library(tmp_path: Path) -> None:
     assert library_machine(tmp_path / "b") is None
 
 
-def test_an_agent_of_other_sources_has_another_name(tmp_path: Path) -> None:
-    names = {BundledAgents(tmp_path).identity(machine) for machine in ("x86_64", "aarch64")}
+def test_the_agents_of_machines_have_names_of_their_own() -> None:
+    names = {BundledAgents().identity(machine) for machine in ("x86_64", "aarch64")}
     assert len(names) == 2
     assert all(name.startswith(f"{tool_version()}-") for name in names)

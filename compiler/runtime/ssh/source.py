@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
 from compiler.errors import EdgetuneError
+from compiler.runtime.agent.bundle import MACHINES, cached_bundle
+from compiler.runtime.agent.native.program import NAME as AGENT
+from compiler.runtime.agent.native.program import sources_digest
 from compiler.version import tool_version
 
+__all__ = ["AGENT", "AgentSource", "BundledAgents", "Progress", "check_machine", "this_machine"]
+
 Progress = Callable[[str], None]
-
-AGENT = "edgetune-agent"
-MACHINES = ("aarch64", "x86_64")
-"""The machines that there is a native agent for, as `uname -m` names them."""
-
-_SOURCES = Path(__file__).resolve().parents[1] / "agent"
 
 
 class AgentSource(Protocol):
@@ -39,27 +36,17 @@ class AgentSource(Protocol):
 
 
 class BundledAgents:
-    """Agents built from the sources in this project; folders last as long as this does."""
-
-    def __init__(self, parent: Path) -> None:
-        self._parent = parent
+    """Agents built from this project's own sources (see `compiler.runtime.agent.bundle`)."""
 
     def identity(self, machine: str) -> str:
         check_machine(machine)
-        digest = hashlib.sha256(f"{machine} {version('apache-tvm')} {version('apache-tvm-ffi')}\n".encode())
-        for path in sorted([*(_SOURCES / "native").rglob("*"), _SOURCES / "bundle.py"]):
-            if path.is_file() and path.suffix != ".pyc":
-                digest.update(f"{path.name}\n".encode() + path.read_bytes())
-        return f"{tool_version()}-{digest.hexdigest()[:12]}"
+        # The compiler is left out: what is on the board already does as well, and a desk without one can use it.
+        parts = (machine, version("apache-tvm"), version("apache-tvm-ffi"), sources_digest())
+        return f"{tool_version()}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:12]}"
 
     def folder(self, machine: str, progress: Progress | None) -> Path:
         check_machine(machine)
-        folder = self._parent / machine
-        if not folder.exists():
-            from compiler.runtime.agent.bundle import build_bundle
-
-            build_bundle(machine, folder, progress=progress)
-        return folder
+        return cached_bundle(machine, progress=progress)
 
 
 def check_machine(machine: str) -> None:
@@ -74,10 +61,3 @@ def check_machine(machine: str) -> None:
 def this_machine() -> str:
     """This machine, as `uname -m` names it."""
     return platform.machine()
-
-
-@contextmanager
-def bundled_agents() -> Iterator[BundledAgents]:
-    """The agents of this project."""
-    with tempfile.TemporaryDirectory(prefix="edgetune-agent-") as folder:
-        yield BundledAgents(Path(folder))

@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from typing import Any
 from compiler.errors import EdgetuneError, UsageError
 from compiler.runtime.rpc.address import Address
 from compiler.runtime.ssh.address import SshAddress, parse
-from compiler.runtime.ssh.source import AgentSource, Progress, bundled_agents
+from compiler.runtime.ssh.source import AgentSource, BundledAgents, Progress
 
 _END_SECONDS = 8.0
 
@@ -64,8 +63,7 @@ class AgentTunnel:
                 tvm=version("apache-tvm"),
                 live=bool(getattr(progress, "live", False)),
             )
-            with ExitStack() as stack:
-                ready = self._await_ready(source or stack.enter_context(bundled_agents()), progress)
+            ready = self._await_ready(source or BundledAgents(), progress)
         except BaseException:
             self.close()
             raise
