@@ -47,7 +47,9 @@ class Agent:
         self._sensors = Sensors()
         self._said: tuple[float, dict[str, Any]] | None = None
         self._queue = Queue(self._reactor)
-        self._sessions = Sessions(self._reactor, self._log, options.key, options.memory_limit, self._changed)
+        self._sessions = Sessions(
+            self._reactor, self._log, options.key, options.memory_limit, self._changed, self._returned
+        )
         self._registration: Registration | None = None
 
     def run(self, ready: Callable[[], None]) -> None:
@@ -121,19 +123,21 @@ class Agent:
                 client[0].send(wire.pack_int(wire.MISMATCH))
             client[0].close()
             return
-        self._queue.add(client, request)
+        limit = self._options.session_limit
+        self._queue.add(client, limit if request.limit is None else min(limit, request.limit))
         self._changed()
 
     def _changed(self) -> None:
         """A client has come, a session has begun or ended, or the template has become ready."""
         if self._sessions.free and self._queue:
-            client, request = self._queue.take()
-            limit = self._options.session_limit
-            limit = limit if request.limit is None else min(limit, request.limit)
+            client, limit = self._queue.take()
             self._log(f"session {self._sessions.count + 1} of {client[1]} begins")
             self._sessions.begin(client, limit)
         elif self._registration is not None:
             self._registration.changed()
+
+    def _returned(self, client: Client, limit: float) -> None:
+        self._queue.add(client, limit, first=True)
 
     def _register(self, tracker: Any) -> None:
         # The tracker sees where the connection comes from; it cannot see an address that was chosen among several.

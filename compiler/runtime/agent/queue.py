@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from compiler.runtime.agent.door import Client
-from compiler.runtime.agent.handshake import Request
 from compiler.runtime.agent.reactor import GONE, Reactor
 
 
@@ -12,17 +11,19 @@ class Queue:
 
     def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
-        self._clients: dict[int, tuple[Client, Request]] = {}  # by descriptor, in order
+        self._clients: dict[int, tuple[Client, float]] = {}  # by descriptor, in order
 
     def __len__(self) -> int:
         return len(self._clients)
 
-    def add(self, client: Client, request: Request) -> None:
-        self._clients[client[0].fileno()] = (client, request)
+    def add(self, client: Client, limit: float, first: bool = False) -> None:
+        """Let `client` wait for a session of at most `limit` seconds; with `first`, before all others."""
+        entry = {client[0].fileno(): (client, limit)}
+        self._clients = {**entry, **self._clients} if first else {**self._clients, **entry}
         self._reactor.watch(client[0], GONE, lambda _events: self._gone(client))
 
-    def take(self) -> tuple[Client, Request]:
-        """The client that has waited longest. Only where there is one."""
+    def take(self) -> tuple[Client, float]:
+        """The client that has waited longest, and its limit. Only where there is one."""
         descriptor = next(iter(self._clients))
         self._reactor.forget(descriptor)
         return self._clients.pop(descriptor)

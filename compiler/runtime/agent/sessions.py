@@ -48,7 +48,8 @@ class _Session:
 class Sessions:
     """Runs one session at a time. `changed` is called whenever one may be started, and when one was.
 
-    `gpu` is what the board's GPU is, as identities tell it.
+    `returned` gets back a client, and its limit, whose session could not begin because the template had died: another
+    is on its way. `gpu` is what the board's GPU is, as identities tell it.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Sessions:
         key: str,
         memory_limit: int | None,
         changed: Callable[[], None],
+        returned: Callable[[Client, float], None],
     ) -> None:
         self.gpu: dict[str, Any] | None = None
         self.count = 0
@@ -68,6 +70,7 @@ class Sessions:
         self._key = key
         self._memory_limit = memory_limit
         self._changed = changed
+        self._returned = returned
         self._current: _Session | None = None
         self._control: socket.socket | None = None
         self._pid = 0
@@ -110,10 +113,9 @@ class Sessions:
                 gpu=self.gpu,
             )
         except OSError:  # it has died; that it did, is told by its end of the channel, and by the client's
-            self.failed += 1
-            self.last_failure = "agent"
+            self.count -= 1
             output.close()
-            one.sock.close()
+            self._returned(client, limit)
             return
         finally:
             os.close(output.writer)
@@ -207,10 +209,11 @@ class Sessions:
         self._log(f"the process that sessions are forked from has ended ({processes.status_line(status)}): starting it")
         processes.kill_children()  # what the session has started: its parents are gone
         one = self._current
-        if one is not None:
-            if one.folder is not None:
-                shutil.rmtree(one.folder, ignore_errors=True)
+        if one is not None and one.folder is not None:
+            shutil.rmtree(one.folder, ignore_errors=True)
             self._ended(one, None, "the process that it was forked from has ended")
+        elif one is not None:
+            self._give_back(one)
         if not was_ready and self._error is None:
             self._error = processes.status_line(status)
         pause = _AGAIN_SECONDS[min(self._starts, len(_AGAIN_SECONDS) - 1)]
@@ -236,14 +239,27 @@ class Sessions:
         # A template that does not answer is stuck: with it, its sessions end.
         one.timers.append(self._reactor.after(_KILL_SECONDS, self._kill_template))
 
+    def _give_back(self, one: _Session) -> None:
+        """The session has not begun: its client waits on, unless it was too late for it anyway."""
+        self._forget(one)
+        self.count -= 1
+        if one.killed:
+            one.sock.close()
+        else:
+            self._returned((one.sock, one.name), one.limit)
+
+    def _forget(self, one: _Session) -> None:
+        for timer in one.timers:
+            timer.cancel()
+        self._reactor.forget(one.sock)
+        one.output.close()
+        self._current = None
+
     def _kill_template(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
 
     def _ended(self, one: _Session, status: int | None, error: str | None) -> None:
-        for timer in one.timers:
-            timer.cancel()
-        self._reactor.forget(one.sock)
         with contextlib.suppress(OSError):  # whoever else may have it open
             one.sock.shutdown(socket.SHUT_RDWR)
         failure = self._failure(one, status, error)
@@ -256,9 +272,8 @@ class Sessions:
         else:
             gone = ": its client has gone" if one.killed else ""
             self._log(f"session {one.number} of {one.name} ended after {one.seconds:.1f} s{gone}")
-        one.output.close()
+        self._forget(one)
         one.sock.close()
-        self._current = None
         self._changed()
 
     def _failure(self, one: _Session, status: int | None, error: str | None) -> tuple[str, str] | None:

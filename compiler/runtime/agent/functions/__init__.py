@@ -23,6 +23,7 @@ def register(folder: Path, gpu: dict[str, Any] | None) -> None:
     functions = {
         "tvm.rpc.server.workpath": files.path,
         "tvm.rpc.server.load_module": files.load_module,
+        "tvm.rpc.server.upload": files.upload,
         "edgetune.append": files.append,
         "edgetune.sha256": files.sha256,
         "edgetune.identity": as_json(lambda: identity(gpu)),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ class Files:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._loads = 0
 
     def path(self, name: str) -> str:
         """Where the file `name` is or will be; the folders on the way are made."""
@@ -30,7 +33,34 @@ class Files:
             raise EdgetuneError(f"{name} would have to be linked on the board: export a shared library (.so)")
         import tvm
 
-        return tvm.runtime.load_module(self.path(name))
+        with self.fresh(name) as path:
+            return tvm.runtime.load_module(path)
+
+    @contextmanager
+    def fresh(self, name: str) -> Iterator[str]:
+        """The library `name` under a name that was never loaded, within the context: the system's loader gives what it
+        has loaded under a name before, whatever the file holds now."""
+        path, self._loads = Path(self.path(name)), self._loads + 1
+        link = self._folder / f".{self._loads}-{path.name}"
+        try:
+            link.hardlink_to(path)
+        except OSError:  # it is not there, which loading tells, or on another file system: a package that was deployed
+            yield str(path)
+            return
+        try:
+            yield str(link)
+        finally:
+            link.unlink()
+
+    def upload(self, name: str, data: bytes) -> None:
+        """Write the file `name` anew: beside one of that name which is loaded, not over it. Raises EdgetuneError where
+        the disk refuses."""
+        path = Path(self.path(name))
+        try:
+            path.unlink(missing_ok=True)
+            path.write_bytes(data)
+        except OSError as error:
+            raise EdgetuneError(f"{name}: {error.strerror}") from None
 
     def append(self, name: str, data: bytes) -> int:
         """Put `data` at the end of the file `name`, which is made where it is not there; returns its size in bytes.

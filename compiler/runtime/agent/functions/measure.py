@@ -10,6 +10,9 @@ from msgspec import Struct
 from compiler.errors import EdgetuneError
 from compiler.runtime.agent.functions.files import Files
 from compiler.runtime.agent.identity import memory_bytes
+from compiler.runtime.measure.arguments import COLD_BYTES
+from compiler.runtime.measure.candidate import measure
+from compiler.runtime.threads import compute_cpus
 
 
 class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
@@ -34,17 +37,18 @@ class Measure:
 
     def __call__(self, text: str) -> dict[str, Any]:
         """The seconds a call of each repeat. Raises EdgetuneError for what is no job, and where an output holds NaN."""
-        from compiler.runtime.measure.arguments import COLD_BYTES
-        from compiler.runtime.measure.candidate import measure
-        from compiler.runtime.threads import compute_cpus
-
         try:
             job = msgspec.json.decode(text.encode(), type=Job)
         except (msgspec.MsgspecError, RecursionError) as error:
             raise EdgetuneError(f"this is no job: {' '.join(str(error).split())}") from None
+        with self._files.fresh(job.library) as library:
+            seconds = self._seconds(job, library)
+        return {"seconds": seconds}
+
+    def _seconds(self, job: Job, library: str) -> list[float]:
         memory = memory_bytes()
-        seconds = measure(
-            self._files.path(job.library),
+        return measure(
+            library,
             [(tuple(shape), dtype) for shape, dtype in job.arguments],
             job.weights,
             job.repeats,
@@ -54,4 +58,3 @@ class Measure:
             device=job.device,
             cold_bytes=COLD_BYTES if memory is None else min(COLD_BYTES, memory // 8),
         )
-        return {"seconds": seconds}
