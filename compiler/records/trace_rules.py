@@ -7,8 +7,8 @@ Indices are checked as well, because TVM writes decisions at the index that the 
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -16,17 +16,84 @@ import msgspec
 
 from compiler.errors import EdgetuneError
 from compiler.records.canonical import canonical_bytes
+from compiler.records.index_maps import check_index_map
 
-_INSTRUCTIONS_TEXT = """
-    GetSBlock GetLoops GetChildBlocks GetProducers GetConsumers GetOutputBlocks SampleCategorical
-    SamplePerfectTile SamplePartitionedTile SampleComputeLocation Split LoopPartition Merge Fuse Reorder
-    ReorderBlockIterVar AddUnitLoop Parallel Vectorize Bind Unroll CacheRead CacheWrite CacheInplace CacheIndex
-    ReIndex ReindexCacheRead ReindexCacheWrite ReadAt WriteAt ComputeAt ReverseComputeAt ComputeInline
-    ReverseComputeInline FuseReductionEpilogue DecomposeReduction RFactor PadEinsum DecomposePadding
-    RollingBuffer StorageAlign SetScope Blockize Tensorize TransformLayout TransformBlockLayout Annotate
-    Unannotate EnterPostproc
-"""
-INSTRUCTIONS = frozenset(_INSTRUCTIONS_TEXT.split())
+MAX_INSTRUCTIONS = 10_000
+MAX_INPUTS = 256
+MAX_INTEGER = 2**31 - 1
+MAX_ANNOTATION = 4_096  # an unroll step or a thread count beyond this only serves to exhaust a compiler
+MAX_INDEX = 256  # of a buffer, an axis, a block
+MAX_TILES = 16
+
+_VARIABLE = re.compile(r"[blv][0-9]{1,6}")
+_NAME = re.compile(r"[A-Za-z0-9_.\-]{0,200}")
+_SCOPE = re.compile(r"global|shared|shared\.dyn|local|warp|wmma\.(?:matrix_[ab]|accumulator)|m16n8k8\.matrix[ABC]")
+_THREAD = re.compile(r"(?:blockIdx|threadIdx|vthread)\.[xyz]|vthread")
+
+_Check = Callable[[Any], bool]
+
+
+def _whole(least: int, most: int) -> _Check:
+    return lambda value: isinstance(value, int) and least <= value <= most
+
+
+def _text(pattern: re.Pattern[str]) -> _Check:
+    return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _list_of(check: _Check) -> _Check:
+    return lambda value: isinstance(value, list) and len(value) <= MAX_INPUTS and all(check(item) for item in value)
+
+
+def _nothing(value: Any) -> bool:
+    return value is None
+
+
+def _probability(value: Any) -> bool:
+    return isinstance(value, (int, float)) and 0 <= value <= 1
+
+
+def _index_map(value: Any) -> bool:
+    if isinstance(value, str):
+        check_index_map(value)
+        return True
+    return False
+
+
+_flag = _whole(0, 1)
+_index = _whole(0, MAX_INDEX)
+_relative = _whole(-MAX_INDEX, MAX_INDEX)
+_number = _whole(-MAX_INTEGER, MAX_INTEGER)
+_name, _scope = _text(_NAME), _text(_SCOPE)
+
+# Attributes of each instruction, by position. Those that no search of ours or of MetaSchedule writes are not here, nor
+# those that change types or hide accesses (UnsafeSetDType, UnsafeHideBufferAccess, AnnotateBufferAccess).
+_ATTRIBUTES: dict[str, tuple[_Check, ...]] = {
+    **dict.fromkeys(
+        ("GetLoops", "GetChildBlocks", "GetProducers", "GetConsumers", "GetOutputBlocks", "SampleComputeLocation"), ()
+    ),
+    **dict.fromkeys(("Reorder", "AddUnitLoop", "Parallel", "Vectorize", "Unroll", "EnterPostproc"), ()),
+    **dict.fromkeys(("ComputeInline", "ReverseComputeInline", "DecomposeReduction"), ()),
+    **dict.fromkeys(("CacheRead", "CacheWrite", "ReadAt", "WriteAt", "SetScope"), (_index, _scope)),
+    **dict.fromkeys(("ComputeAt", "ReverseComputeAt"), (_flag, _relative)),
+    **dict.fromkeys(("Fuse", "Blockize"), (_flag,)),
+    "GetSBlock": (_name, _name),
+    "SampleCategorical": (_list_of(_number), _list_of(_probability)),
+    "SamplePerfectTile": (_whole(1, MAX_TILES), _number),
+    "SamplePartitionedTile": (_whole(1, MAX_TILES), _index, _number),
+    "Split": (_flag, _flag),
+    "Bind": (_text(_THREAD),),
+    "ReIndex": (_index, _flag),
+    "RFactor": (_relative,),
+    "StorageAlign": (_index, _relative, _whole(0, 4_096), _whole(0, 4_096)),
+    "Tensorize": (_name, _flag),
+    "TransformLayout": (_index, _flag, _nothing, _flag),  # no padding: what is written there would be the trace's own
+    "TransformBlockLayout": (_index_map,),
+    "Annotate": (_name,),
+    "Unannotate": (_name,),
+}
+INSTRUCTIONS = frozenset(_ATTRIBUTES)
+_SAMPLES = frozenset(name for name in INSTRUCTIONS if name.startswith("Sample"))
 
 _ANNOTATIONS_TEXT = """
     meta_schedule.tiling_structure meta_schedule.cooperative_fetch meta_schedule.random_compute_producer
@@ -38,20 +105,6 @@ _ANNOTATIONS_TEXT = """
     warp_execution permuted_layout tirx.manifest_shared_memory_local_stage
 """
 ANNOTATIONS = frozenset(_ANNOTATIONS_TEXT.split())
-
-MAX_INSTRUCTIONS = 10_000
-MAX_INTEGER = 2**31 - 1
-MAX_ANNOTATION = 65_536  # an unroll step or a thread count beyond this only serves to exhaust a compiler
-MAX_INDEX_MAP_NODES = 5_000
-
-_VARIABLE = re.compile(r"[blv][0-9]{1,6}")
-_NAME = re.compile(r"[A-Za-z0-9_.\-]{0,200}")
-_MAP_ARGUMENTS = frozenset({"TransformLayout", "TransformBlockLayout", "ReindexCacheRead", "ReindexCacheWrite"})
-_OPTIONAL_INPUTS = frozenset({"Split", "LoopPartition"})  # "None" stands for the factor to infer
-_MAP_NODE = re.compile(
-    r"None|int|bool|ffi\.(?:String|Array)|ir\.(?:Type|PrimType|Range)|tirx?\.IndexMap"
-    r"|(?:ir|prim|tirx?)\.(?:Var|IntImm|Cast|Add|Sub|Mul|FloorDiv|FloorMod|Min|Max)"
-)
 
 
 def normalise_trace(value: Any) -> Any:
@@ -79,73 +132,94 @@ def check_trace(value: Any) -> None:
     instructions, decisions = value
     if len(instructions) > MAX_INSTRUCTIONS:
         raise EdgetuneError(f"the trace has more than {MAX_INSTRUCTIONS} instructions")
-    defined: set[str] = set()
+    defined: dict[str, bool] = {}  # whether the value that a variable stands for is small enough to annotate with
+    sampled: set[int] = set()
     for index, instruction in enumerate(instructions):
         try:
             _check_instruction(instruction, defined)
         except EdgetuneError as error:
             raise EdgetuneError(f"instruction {index} of the trace: {error}") from None
+        if instruction[0] in _SAMPLES:
+            sampled.add(index)
     for decision in decisions:
         ok = isinstance(decision, list) and len(decision) == 2 and type(decision[0]) is int
-        if not (ok and 0 <= decision[0] < len(instructions)):
-            raise EdgetuneError("a decision of the trace names no instruction")
+        if not (ok and decision[0] in sampled):
+            raise EdgetuneError("a decision of the trace names no instruction, one that takes none, or one twice")
+        sampled.remove(decision[0])
         if not _plain_integers(decision[1]):
             raise EdgetuneError("a decision of the trace is not made of integers")
+    if sampled:  # TVM would draw it anew each time, and what was looked at would not be what is built
+        raise EdgetuneError(f"instruction {min(sampled)} of the trace: a decision is missing")
 
 
-def _check_instruction(instruction: Any, defined: set[str]) -> None:
+def _check_instruction(instruction: Any, defined: dict[str, bool]) -> None:
     if not (isinstance(instruction, list) and len(instruction) == 4 and isinstance(instruction[0], str)):
         raise EdgetuneError("not [name, inputs, attributes, outputs]")
     name, inputs, attributes, outputs = instruction
-    if name not in INSTRUCTIONS:
+    checks = _ATTRIBUTES.get(name)
+    if checks is None:
         raise EdgetuneError(f"{name[:60]!r} is not among the allowed instructions")
     if not (isinstance(inputs, list) and isinstance(attributes, list) and isinstance(outputs, list)):
         raise EdgetuneError("inputs, attributes and outputs are lists")
-    limit = MAX_INTEGER
-    if name in ("Annotate", "Unannotate"):
-        key = attributes[0] if len(attributes) == 1 else None
-        if not isinstance(key, str) or key not in ANNOTATIONS:
-            raise EdgetuneError(f"{str(key)[:60]!r} is not among the allowed annotations")
-        limit = MAX_ANNOTATION
+    if len(attributes) > len(checks):
+        raise EdgetuneError(f"{name} takes {len(checks)} attributes")
+    for check, item in zip(checks, attributes, strict=False):
+        if not check(item):
+            raise EdgetuneError(f"{_shown(item)} is no attribute that {name} may have")
+    if name in ("Annotate", "Unannotate") and (not attributes or attributes[0] not in ANNOTATIONS):
+        raise EdgetuneError(f"{_shown(attributes[0] if attributes else None)} is not among the allowed annotations")
+    if len(inputs) > MAX_INPUTS or len(outputs) > MAX_INPUTS:
+        raise EdgetuneError(f"more than {MAX_INPUTS} inputs or outputs")
     for position, item in enumerate(inputs):
-        if isinstance(item, str) and item in defined:
-            continue
-        if item == "None" and position > 0 and name in _OPTIONAL_INPUTS:
-            continue
-        _check_value(item, name, defined, limit, quoted=True)
-    if name not in ("Annotate", "Unannotate"):
-        for item in attributes:
-            _check_value(item, name, defined, limit, quoted=False)
+        if not (isinstance(item, str) and item in defined):
+            _check_input(name, position, item, defined)
+        elif name == "Annotate" and position > 0 and not defined[item]:
+            raise EdgetuneError(f"{item} may be too large for an annotation")
+    small = name == "SampleCategorical" and all(abs(n) <= MAX_ANNOTATION for n in attributes[0] if attributes)
     for item in outputs:
         if not (isinstance(item, str) and _is_variable(item)):
             raise EdgetuneError("an output is not a random variable")
-        defined.add(item)
+        if item in defined:
+            raise EdgetuneError(f"{item} is defined twice")
+        defined[item] = small
+
+
+def _check_input(name: str, position: int, item: Any, defined: dict[str, bool]) -> None:
+    """An input that is no variable: a factor of Split, an annotation's value, an index map, a list of variables."""
+    if name == "Split" and position > 0 and (item == "None" or (not isinstance(item, str) and _number(item))):
+        return
+    if name == "TransformLayout" and position == 1 and isinstance(item, str) and item.startswith("{"):
+        check_index_map(item)
+        return
+    if name == "Annotate" and position == 1:
+        _check_annotation(item)
+        return
+    if name in ("CacheRead", "CacheWrite", "Blockize") and _list_of(lambda i: isinstance(i, str) and i in defined)(
+        item
+    ):
+        return
+    if isinstance(item, str):
+        raise EdgetuneError(f"{_shown(item)} is not defined before it is used, or {name} takes no such input")
+    raise EdgetuneError(f"a {type(item).__name__} is no input of {name}")
+
+
+def _check_annotation(value: Any) -> None:
+    """A quoted name, a small number, or a list of such."""
+    if isinstance(value, list) and len(value) <= MAX_INPUTS:
+        for item in value:
+            _check_annotation(item)
+    elif isinstance(value, str):
+        if not (len(value) >= 2 and value[0] == value[-1] == '"' and _NAME.fullmatch(value[1:-1])):
+            raise EdgetuneError(f"{_shown(value)} is not a plain name")
+    elif not isinstance(value, (int, float)):
+        raise EdgetuneError(f"a {type(value).__name__} has no place in an annotation")
+    elif not -MAX_ANNOTATION <= value <= MAX_ANNOTATION:
+        raise EdgetuneError(f"the number {value} is too large for an annotation")
 
 
 @lru_cache(maxsize=10_000)
 def _is_variable(text: str) -> bool:
     return _VARIABLE.fullmatch(text) is not None
-
-
-def _check_value(value: Any, name: str, defined: set[str], limit: int, *, quoted: bool) -> None:
-    if isinstance(value, str):
-        if value.startswith("{"):
-            if name not in _MAP_ARGUMENTS:
-                raise EdgetuneError(f"{name} takes no index map")
-            _check_index_map(value)
-        elif quoted and not (len(value) >= 2 and value[0] == value[-1] == '"'):
-            raise EdgetuneError(f"{value[:60]!r} is not defined before it is used")
-        elif not _NAME.fullmatch(value[1:-1] if quoted else value):
-            raise EdgetuneError(f"{value[:60]!r} is not a plain name")
-    elif isinstance(value, list):
-        for item in value:
-            if not (isinstance(item, str) and item in defined):
-                _check_value(item, name, defined, limit, quoted=quoted)
-    elif isinstance(value, int):
-        if not -limit <= value <= limit:
-            raise EdgetuneError(f"the number {value} is too large")
-    elif not (value is None or isinstance(value, float)):
-        raise EdgetuneError(f"a {type(value).__name__} has no place there")
 
 
 def _plain_integers(value: Any) -> bool:
@@ -154,42 +228,5 @@ def _plain_integers(value: Any) -> bool:
     return type(value) is int and -MAX_INTEGER <= value <= MAX_INTEGER
 
 
-def _check_index_map(text: str) -> None:
-    """An index map is integer arithmetic on its variables; nodes may only point back, so that there is no cycle."""
-    try:
-        graph = json.loads(text)
-    except (ValueError, RecursionError):
-        raise EdgetuneError("the index map is not JSON") from None
-    nodes = graph.get("nodes")
-    if not (set(graph) <= {"root_index", "nodes", "metadata"} and isinstance(nodes, list)):
-        raise EdgetuneError("the index map is not TVM's JSON")
-    root = graph.get("root_index")
-    if not (type(root) is int and 0 <= root < len(nodes) <= MAX_INDEX_MAP_NODES):
-        raise EdgetuneError("the index map has no root")
-    for position, node in enumerate(nodes):
-        kind = node.get("type") if isinstance(node, dict) else None
-        if not (isinstance(kind, str) and set(node) <= {"type", "data"} and _MAP_NODE.fullmatch(kind)):
-            raise EdgetuneError(f"an index map must not hold {str(kind)[:60]!r}")
-        if not _node_data_ok(kind, node.get("data"), position):
-            raise EdgetuneError(f"a {kind} of the index map is malformed")
-    if not re.fullmatch(r"tirx?\.IndexMap", nodes[root]["type"]):
-        raise EdgetuneError("the index map's root is something else")
-
-
-def _node_data_ok(kind: str, data: Any, position: int) -> bool:
-    def back(reference: Any) -> bool:
-        return type(reference) is int and 0 <= reference < position
-
-    if kind == "None":
-        return data is None
-    if kind in ("int", "bool"):
-        return isinstance(data, int) and -MAX_INTEGER <= data <= MAX_INTEGER
-    if kind == "ffi.String":
-        return isinstance(data, str) and _NAME.fullmatch(data) is not None
-    if kind == "ffi.Array":
-        return isinstance(data, list) and all(back(item) for item in data)
-    if not isinstance(data, dict):
-        return False
-    return all(
-        back(item) or (key == "dtype" and isinstance(item, str) and _NAME.fullmatch(item)) for key, item in data.items()
-    )
+def _shown(value: Any) -> str:
+    return repr(str(value)[:60])

@@ -38,7 +38,7 @@ def with_trace(change: Any) -> bytes:
 
 
 def annotate(key: str, value: Any) -> bytes:
-    return with_trace(lambda i, d: i.insert(2, ["Annotate", ["b0", value], [key], []]))
+    return with_trace(lambda i, d: i.insert(3, ["Annotate", ["b0", value], [key], []]))
 
 
 INDEX_MAP = json.dumps(
@@ -57,7 +57,7 @@ INDEX_MAP = json.dumps(
 
 
 def transform(text: str) -> bytes:
-    return with_trace(lambda i, d: i.insert(2, ["TransformLayout", ["b0", text], [1, 0, None, 0], []]))
+    return with_trace(lambda i, d: i.insert(3, ["TransformLayout", ["b0", text], [1, 0, None, 0], []]))
 
 
 def test_a_real_index_map_passes() -> None:
@@ -90,6 +90,29 @@ HOSTILE = {
     "map without root": transform(INDEX_MAP.replace('"root_index": 5', '"root_index": 50')),
     "map of something else": transform(INDEX_MAP.replace('"root_index": 5', '"root_index": 3')),
     "map that is no JSON": transform("{nodes}"),
+    "map with a wrong kind of node": transform(INDEX_MAP.replace('"initial_indices": 4', '"initial_indices": 3')),
+    "map without a field": transform(INDEX_MAP.replace('"initial_indices": 4, ', "")),
+    "map with another field": transform(INDEX_MAP.replace('"span": 0, "dtype"', '"span": 0, "call": 2, "dtype"')),
+    "map of pointers": transform(INDEX_MAP.replace('"dtype": "int32"', '"dtype": "handle"')),
+    "map for padding": with_trace(
+        lambda i, d: i.append(["TransformLayout", ["b0", INDEX_MAP], [1, 0, INDEX_MAP, 0], []])
+    ),
+    "sample without a decision": with_trace(lambda i, d: d.clear()),
+    "sample decided twice": with_trace(lambda i, d: d.append(d[0])),
+    "thousands of tiles": with_trace(lambda i, d: i[2][2].__setitem__(0, 5000)),
+    "a variable defined twice": with_trace(lambda i, d: i.append(["GetLoops", ["b0"], [], ["l1"]])),
+    "a huge unroll in disguise": with_trace(
+        lambda i, d: (
+            i.append(["SampleCategorical", [], [[10**9], [1.0]], ["v90"]]),
+            d.append([len(i) - 1, 0]),
+            i.append(["Annotate", ["b0", "v90"], ["pragma_auto_unroll_max_step"], []]),
+        )
+    ),
+    "a huge alignment": with_trace(lambda i, d: i.append(["StorageAlign", ["b0"], [0, 0, 2**30, 0], []])),
+    "an unknown scope": with_trace(lambda i, d: i.append(["SetScope", ["b0"], [0, "global.vtcm"], []])),
+    "an unknown thread": with_trace(lambda i, d: i.append(["Bind", ["l1"], ["system"], []])),
+    "too many attributes": with_trace(lambda i, d: i.append(["Parallel", ["l1"], [1], []])),
+    "an instruction that no search writes": with_trace(lambda i, d: i.append(["RollingBuffer", ["b0"], [0], []])),
     "map where none belongs": with_trace(lambda i, d: i.append(["Annotate", ["b0", INDEX_MAP], ["local_stage"], []])),
     "changed content": LINE.replace(b"0.0011", b"0.0001"),
     "changed id": LINE.replace(record().id.encode(), b"0" * 64),
