@@ -19,6 +19,7 @@ from compiler.package import Package, write
 from compiler.runtime.ssh.deployment import library_machine
 from compiler.runtime.ssh.source import BundledAgents
 from compiler.version import tool_version
+from targets.toolchain import linker_command
 from tests.runtime import small
 from tests.runtime.ssh.server import ALIAS, Server, server, why_no_server
 
@@ -41,6 +42,7 @@ def board(shared: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     ssh.mkdir(parents=True)
     shutil.copy(shared.config, ssh / "config")
     shutil.copy(shared.known_hosts, ssh / "known_hosts")
+    monkeypatch.setenv("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"))
     monkeypatch.setenv("HOME", str(ssh.parent))
     program = shared.bin / "edgetune"
     root = Path(cli.__file__).parent
@@ -104,6 +106,47 @@ def test_a_package_is_copied_checked_and_run(
     shown = capsys.readouterr()
     assert f"small: already there: {ALIAS}:{models}/small" in shown.out
     assert "Copying" not in shown.err
+
+
+def must_build() -> None:
+    """Skips where the native agent cannot be built here."""
+    if linker_command() is None:
+        pytest.skip("no C++ compiler to build the native agent with")
+
+
+def test_a_board_without_python_gets_the_agent(
+    board: Server, package: Package, capsys: pytest.CaptureFixture[str]
+) -> None:
+    must_build()
+    (board.bin / "edgetune").unlink()
+    assert deploy(package.path, "--to", f"{ALIAS}:{board.home}/models", "--threads", 1) == 0
+    shown = capsys.readouterr()
+    assert "ms (median of " in shown.out
+    assert f"Copying the agent to {ALIAS}" in shown.err
+    (agent,) = (board.home / ".cache" / "edgetune").iterdir()
+
+    assert deploy("--agent", "--to", ALIAS) == 0
+    shown = capsys.readouterr()
+    assert f"the agent is already on {ALIAS}, checked there: {agent}/edgetune-agent" in shown.out
+    assert "Copying" not in shown.err
+    shutil.rmtree(agent)
+    assert deploy("--agent", "--to", ALIAS) == 0
+    assert f"the agent is now on {ALIAS}" in capsys.readouterr().out
+    assert os.access(agent / "edgetune-agent", os.X_OK)
+
+
+def test_the_agents_folder(board: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    must_build()
+    folder, own = tmp_path / "agent", tmp_path / "own"
+    for _ in range(2):  # an older one is replaced
+        assert deploy("--agent", folder) == 0
+        assert f"the agent for {os.uname().machine} is in {folder}" in capsys.readouterr().out
+    subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+    own.mkdir()
+    (own / "precious").touch()
+    assert "is no agent's folder" in refused(2, capsys, "--agent", own)
+    assert contents(own) == ["precious"]
+    assert "there is no folder" in refused(1, capsys, "--agent", tmp_path / "none" / "agent")
 
 
 def test_an_older_version_is_replaced(

@@ -22,10 +22,12 @@ from compiler.runtime.rpc.address import Address
 from compiler.runtime.rpc.dial import ask_status
 from compiler.runtime.ssh.tunnel import AgentTunnel, open_agent
 from compiler.version import tool_version
+from targets.toolchain import linker_command
 from tests.runtime.ssh.agents import SmallAgents, program
 from tests.runtime.ssh.server import ALIAS, Server
 from tests.runtime.ssh.waiting import wait_for
 
+ROOT = Path(cli.__file__).parent
 GONE_SECONDS = 5.0
 NOTICED_SECONDS = 10.0
 
@@ -212,7 +214,7 @@ def test_a_desk_that_ends_leaves_no_agent(board: Server, tmp_path: Path, how: si
     arguments = [board.known_hosts, board.config, tmp_path / "bundle"]
     with subprocess.Popen(
         [sys.executable, "-c", _DESK, *arguments],
-        cwd=Path(cli.__file__).parent,
+        cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -227,6 +229,45 @@ def test_a_desk_that_ends_leaves_no_agent(board: Server, tmp_path: Path, how: si
             lambda: not any(process.is_running() and process.status() != "zombie" for process in tunnels), GONE_SECONDS
         )
         desk.kill()
+
+
+_DESK_AT_WORK = """
+import socket, sys
+from pathlib import Path
+from compiler.runtime.rpc import wire
+from compiler.runtime.ssh.tunnel import open_agent
+known_hosts, config = map(Path, sys.argv[1:])
+with open_agent("board", known_hosts=known_hosts, config=config) as address, socket.create_connection(address) as sock:
+    sock.sendall(wire.pack_int(wire.MAGIC) + wire.pack_text(wire.SESSION))
+    assert wire.receive_int(sock) == wire.MAGIC
+    print("open", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("kind", ["python", "native"])
+def test_the_real_agents_end_with_the_desk_in_the_middle_of_a_session(board: Server, kind: str) -> None:
+    if kind == "python":
+        path = board.bin / "edgetune"
+        serve = f'exec {sys.executable} {ROOT / "cli.py"} "$@"'
+        path.write_text(
+            f'#!/bin/sh\n[ "$1" = --version ] && echo "edgetune, version {tool_version()}" && exit\n{serve}\n'
+        )
+        path.chmod(0o755)
+    elif linker_command() is None:
+        pytest.skip("no C++ compiler to build the native agent with")
+    with subprocess.Popen(
+        [sys.executable, "-c", _DESK_AT_WORK, board.known_hosts, board.config],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as desk:
+        assert desk.stdout is not None
+        assert desk.stdout.readline() == b"open\n"
+        started = [process for process in board.sessions() if not process.name().startswith("sshd")]
+        assert len(started) >= 2  # the agent and its session
+        desk.kill()
+        wait_for(lambda: not any(process.is_running() for process in started), GONE_SECONDS)
 
 
 @pytest.mark.parametrize("what", ["connection", "agent"])
@@ -258,7 +299,9 @@ def test_the_agent_listens_on_the_boards_loopback_only(board: Server, agents: Sm
 
 def test_a_shell_that_talks_when_it_starts(tmp_path: Path, own_server: Server, agents: SmallAgents) -> None:
     shell = tmp_path / "talking.sh"
-    shell.write_text('#!/bin/sh\necho "Welcome to the board!"\necho\necho and more\nexec sh -c "$SSH_ORIGINAL_COMMAND"\n')
+    shell.write_text(
+        '#!/bin/sh\necho "Welcome to the board!"\necho\necho and more\nexec sh -c "$SSH_ORIGINAL_COMMAND"\n'
+    )
     shell.chmod(0o755)
     own_server.stop()
     own_server.start(extra=f"ForceCommand {shell}")
