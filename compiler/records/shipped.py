@@ -11,6 +11,9 @@ from compiler.records.exchange.report import ImportReport
 from compiler.records.store import Store
 
 
+ORIGIN = "shipped with edgetune"
+
+
 def shipped_folder() -> Path | None:
     """`tuning_logs/` beside the `compiler` package, in a checkout and in an installed wheel; None if there is none."""
     import compiler
@@ -43,7 +46,7 @@ def import_shipped(store: Store, fingerprint: str, folder: Path | None = None) -
     for path in sorted((folder / fingerprint).glob("*.jsonl")):
         key = f"shipped {fingerprint} {_sha256(path)}"
         if store.note(key) is None:
-            import_file(store, path, report, only=fingerprint)
+            import_file(store, path, report, only=fingerprint, origin=ORIGIN)
             store.set_note(key, path.name)
     return report
 

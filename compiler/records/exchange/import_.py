@@ -24,21 +24,24 @@ def import_logs(
     fingerprint: str | None = None,
     device: str | None = None,
     target: Mapping[str, Any] | None = None,
+    origin: str | None = None,
 ) -> ImportReport:
     """Imports a JSON lines file, a folder of them, or stock MetaSchedule's two files (their folder, or either file).
 
     fingerprint, device, target: where MetaSchedule's records were measured, since its files do not say; without a
     fingerprint they are kept as "unknown". Lines of our own format say it themselves, and these arguments leave them
-    alone. Raises EdgetuneError when there is nothing to read or the store cannot be written; a bad line is no error but
+    alone. origin: what the store is to say of where the records came from (default: the source's path). Raises
+    EdgetuneError when there is nothing to read or the store cannot be written; a bad line is no error but
     an entry of the report.
     """
     path = Path(source)
+    origin = origin or str(path.absolute())
     report = ImportReport()
     folder = path.parent if path.name in (WORKLOAD_FILE, RECORD_FILE) else path
     if (folder / RECORD_FILE).is_file() and (folder / WORKLOAD_FILE).is_file():
         import_metaschedule(
             store, folder / WORKLOAD_FILE, folder / RECORD_FILE, report,
-            fingerprint=fingerprint, device=device, target=target,
+            fingerprint=fingerprint, device=device, target=target, origin=origin,
         )  # fmt: skip
     elif path.name in (WORKLOAD_FILE, RECORD_FILE):
         raise EdgetuneError(f"{WORKLOAD_FILE} and {RECORD_FILE} belong together, and {folder} holds only one of them")
@@ -47,24 +50,27 @@ def import_logs(
         if not files:
             raise EdgetuneError(f"{path} holds no .jsonl file and no {RECORD_FILE}")
         for file in files:
-            import_file(store, file, report)
+            import_file(store, file, report, origin=origin)
     else:
-        import_file(store, path, report)
+        import_file(store, path, report, origin=origin)
     return report
 
 
-def import_file(store: Store, path: Path, report: ImportReport, *, only: str | None = None) -> None:
+def import_file(
+    store: Store, path: Path, report: ImportReport, *, only: str | None = None, origin: str | None = None
+) -> None:
     """Imports one file of JSON lines into `store` and counts in `report`; with `only`, just that fingerprint's records.
 
-    A record needs its workload in the file, before or after it, or in the store.
+    A record needs its workload in the file, before or after it, or in the store. origin: as for `import_logs`.
     """
+    origin = origin or str(path.absolute())
     report.files += 1
     known: set[str] = set()
     waiting: list[tuple[int, Record]] = []
     batch: list[Record] = []
 
     def flush() -> None:
-        added = store.add_many(batch, checked=True)
+        added = store.add_many(batch, checked=True, origin=origin)
         report.added += added
         report.known += len(batch) - added
         batch.clear()

@@ -49,12 +49,15 @@ def import_metaschedule(
     fingerprint: str | None = None,
     device: str | None = None,
     target: Mapping[str, Any] | None = None,
+    origin: str | None = None,
 ) -> None:
     """Imports the two files of a JSONDatabase and counts in `report`.
 
     fingerprint, device: of the machine that measured. target: its TVM target; records of another target kind are then
-    skipped, and records without a target get this one. Bad lines are skipped with their reason.
+    skipped, and records without a target get this one. Bad lines are skipped with their reason. origin: as for
+    `import_logs`.
     """
+    origin = origin or str(record_file.absolute())
     report.files += 2
     if fingerprint is None:
         report.note(
@@ -81,12 +84,12 @@ def import_metaschedule(
         except EdgetuneError as error:
             report.skip(record_file.name, number, reason_of(error, whole))
         if len(batch) >= _BATCH:
-            _flush(store, batch, report)
-    _flush(store, batch, report)
+            _flush(store, batch, report, origin)
+    _flush(store, batch, report, origin)
 
 
-def _flush(store: Store, batch: list[Record], report: ImportReport) -> None:
-    added = store.add_many(batch, checked=True)
+def _flush(store: Store, batch: list[Record], report: ImportReport, origin: str) -> None:
+    added = store.add_many(batch, checked=True, origin=origin)
     report.added += added
     report.known += len(batch) - added
     batch.clear()
