@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -22,7 +23,9 @@ from compiler.version import tool_version
 from targets.toolchain import linker_command
 from tests.runtime import small
 from tests.runtime.ssh.server import ALIAS, Server, server, why_no_server
+from tests.runtime.ssh.waiting import wait_for
 
+ROOT = Path(cli.__file__).parent
 AARCH64 = b"\x7fELF\x02\x01\x01".ljust(18, b"\0") + struct.pack("<H", 183) + bytes(100)
 
 
@@ -45,10 +48,9 @@ def board(shared: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setenv("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"))
     monkeypatch.setenv("HOME", str(ssh.parent))
     program = shared.bin / "edgetune"
-    root = Path(cli.__file__).parent
     program.write_text(
         f'#!/bin/sh\n[ "$1" = --version ] && echo "edgetune, version {tool_version()}" && exit\n'
-        f'exec {sys.executable} {root / "cli.py"} "$@"\n'
+        f'exec {sys.executable} {ROOT / "cli.py"} "$@"\n'
     )
     program.chmod(0o755)
     yield shared
@@ -161,6 +163,23 @@ def test_an_older_version_is_replaced(
     assert hashlib.sha256(library.read_bytes()).hexdigest() == newer.checksums["library.so"]
     assert deploy(package.path, "--to", f"{ALIAS}:{board.home}", "--no-run", "--name", "other") == 0
     assert contents(board.home) == ["other", "small"]
+
+
+@pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_copy_that_is_interrupted_leaves_nothing(
+    board: Server, tmp_path: Path, how: signal.Signals, status: int
+) -> None:
+    large = write(tmp_path / "large.tar", {"library.so": bytes(200 << 20)}, small.manifest())
+    command = [sys.executable, ROOT / "cli.py", "deploy", large.path, "--to", f"{ALIAS}:{board.home}/models"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as desk:
+        wait_for(lambda: any(path.stat().st_size for path in board.home.glob("models/*/library.so")))
+        desk.send_signal(how)
+        assert desk.stderr is not None
+        said = desk.stderr.read().splitlines()
+        assert desk.wait() == status
+        assert "Traceback" not in said
+        assert status != 130 or said[-1] == "error: interrupted"
+    wait_for(lambda: contents(board.home / "models") == [])
 
 
 def test_a_package_that_was_damaged_on_the_board_is_copied_again(
