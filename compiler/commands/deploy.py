@@ -161,12 +161,15 @@ def _agent_to_folder(folder: Path, output: Output, options: DeployOptions) -> No
         raise UsageError(f"{folder}: this exists and is no agent's folder; give another name")
     must_hold_files(folder.absolute().parent, folder)
     from compiler.runtime.agent.bundle import build_bundle
+    from compiler.runtime.agent.native.elf import oldest_glibc
 
     with steps(output) as step:
         step(f"Building the agent for {machine}")
         build_bundle(machine, folder, progress=step)
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    files = [path for path in folder.iterdir() if path.is_file()]
+    size, glibc = sum(path.stat().st_size for path in files), oldest_glibc(files)
     output.say(
-        f"the agent for {machine} is in {folder} ({size / 1e6:.1f} MB): copy it to a board and start {AGENT} there"
+        f"the agent for {machine} is in {folder} ({size / 1e6:.1f} MB, glibc {glibc} or newer): "
+        f"copy it to a board and start {AGENT} there"
     )
-    output.json([{"folder": str(folder), "machine": machine, "bytes": size}])
+    output.json([{"folder": str(folder), "machine": machine, "bytes": size, "glibc": glibc}])
