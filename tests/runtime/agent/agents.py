@@ -87,8 +87,8 @@ class Agent:
         return [self.process.pid, *descendants(self.process.pid)]
 
     def resident_bytes(self) -> int:
-        """Memory of its processes together, shared pages divided among those that share them."""
-        return sum(_proportional(pid) for pid in self.processes())
+        """Resident memory of its processes together."""
+        return sum(_resident(pid) for pid in self.processes())
 
 
 @contextmanager
@@ -159,9 +159,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
         time.sleep(0.02)
 
 
-def _proportional(pid: int) -> int:
+def _resident(pid: int) -> int:
     with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0
