@@ -46,8 +46,8 @@ def must_tune(target: targets.Target) -> None:
         else f"`edgetune compile` without tuning (but {cannot})"
     )
     raise UsageError(
-        f"cannot tune for {target.name} here: {why}. Three ways on: a board that has it, with --rpc HOST:PORT or "
-        f"--ssh USER@BOARD; {compiled}; or another target, such as --target native"
+        f"cannot tune for {target.name} here: {why}. Three ways on: a board that has it, over RPC (--rpc "
+        f"HOST:PORT or --ssh USER@BOARD); {compiled}; or another target, such as --target native"
     )
 
 
