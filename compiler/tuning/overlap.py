@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
 TICK_SECONDS = 0.25  # between two looks at the clock and at Ctrl-C
 SAVE_SECONDS = 5.0
 LAST_SECONDS = 2.0  # that a spent time budget leaves for what is just being measured
-_AHEAD = 2  # trials for each board that wait for it
+SWITCH_SECONDS = 0.0005
+"""After so long Python's other threads get a turn. They hand boards their next candidates, which take milliseconds to
+measure, and must not wait for the search at each step."""
+_AHEAD = 4  # trials for each board that wait for it
 
 
 @dataclass(eq=False)
@@ -52,7 +57,7 @@ class Overlap:
         """Tune until the budget is spent or nothing improves; says which. Raises what the runner's `take` raises."""
         session = self._session
         untried = session.untried()
-        with contextlib.closing(BackgroundBuilder(self._builder)) as builds:
+        with _switching(SWITCH_SECONDS), contextlib.closing(BackgroundBuilder(self._builder)) as builds:
             try:
                 while True:
                     if session.spending.spent:
@@ -81,8 +86,9 @@ class Overlap:
                     self._launch(builds, work, [session.first(work)], True)
                 return True
             flying = [flight.work for flight in self._flights]
-            # One round after the other is better for a task; but no board is to wait where there is no other task.
-            for without in (flying, [w for w in flying if flying.count(w) > 1]):
+            # One round after the other is better for a task; but no board is to wait where there is no other task. A
+            # search begins when the first trial is known, which it would propose again.
+            for without in (flying, [w for w in flying if flying.count(w) > 1 or not w.searching]):
                 for work in session.next(1, without):
                     candidates = session.propose(work)[:afford]
                     if candidates:
@@ -166,3 +172,13 @@ class Overlap:
                 break
             for measured in self._session.runner.take(TICK_SECONDS):
                 self._keep(measured)
+
+
+@contextlib.contextmanager
+def _switching(seconds: float) -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(seconds)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)

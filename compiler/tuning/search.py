@@ -43,7 +43,18 @@ class Candidate:
 class Search:
     """The search of one task. Candidates come from `default` first, then from `propose`; results go back by `learn`."""
 
-    def __init__(self, task: Task, target: tvm.target.Target, hardware: Hardware, seed: int, model: Any) -> None:
+    def __init__(
+        self,
+        task: Task,
+        target: tvm.target.Target,
+        hardware: Hardware,
+        seed: int,
+        model: Any,
+        threads: int = 1,
+    ) -> None:
+        """`model` is of `cost_model`. With `threads` above 1 it depends on more than the seed what is proposed: which
+        thread takes which candidate."""
+        self.threads = threads
         self.task = task
         self.target = target
         self.hardware = hardware
@@ -103,7 +114,7 @@ class Search:
             ),
             task_name=self.task.name,
             rand_state=self.seed % (2**31 - 2) + 1,
-            num_threads=1,  # with more, which thread takes which candidate changes what a seed gives
+            num_threads=self.threads,
             logger=_silent(),
         )
         self._database = ms.database.MemoryDatabase()

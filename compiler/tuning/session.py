@@ -20,6 +20,7 @@ from compiler.tuning.resume import Run
 from compiler.tuning.state import BoardSummary, TaskState, TuneState, TuneSummary
 from compiler.tuning.work import Measured, Trial, Work
 from compiler.tuning.workers import Outcome
+from targets.cpuinfo import usable_cpus
 
 if TYPE_CHECKING:
     from compiler.frontend import Model
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from compiler.tuning.runner import Runner
     from compiler.tuning.search import Candidate
 
+MOST_THREADS = 4  # of a search
 BATCH = 12  # candidates of a task between two decisions of which task is next
 IMPROVEMENT = 0.01  # what counts as one
 CHECK_SHARE = 0.1  # of a time budget that is kept for checking; what is not reached is not marked as checked
@@ -82,8 +84,12 @@ class Session:
         self.state = TuneState(states, self.resumed, 0, budget.trials, seconds, budget.seconds)
         wanted = [s for s in states if chosen is None or s.index in chosen]
         by_hash: dict[str, Task] = expanded.tasks
+        # With boards, chance decides anyway which result comes first, and several of them soon wait for what one thread
+        # proposes.
+        threads = min(MOST_THREADS, len(usable_cpus())) if runner.overlaps else 1
         self.work = [
-            Work(s, Search(by_hash[s.hash], tvm_target, hardware, seed + s.index, model_of_cost)) for s in wanted
+            Work(s, Search(by_hash[s.hash], tvm_target, hardware, seed + s.index, model_of_cost, threads))
+            for s in wanted
         ]
         for state in states:
             state.trials = done.get(state.hash, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import targets
 from compiler.errors import EdgetuneError
+from compiler.report import format as fmt
 from compiler.runtime.rpc.identity import Identity, board_fingerprint, why_not_run_on
 
 
@@ -27,7 +28,11 @@ class Admission:
         fingerprint = board_fingerprint(identity, self.target)
         for own, wanted, words in (
             (fingerprint.device, self.fingerprint.device, "it is {}, and the first board is {}"),
-            (identity.cores, self.first.cores, "it has {} cores, and the first board has {}"),
+            (
+                fmt.count(identity.cores, "core"),
+                fmt.count(self.first.cores, "core"),
+                "it has {}, and the first board has {}",
+            ),
             (identity.tvm, self.first.tvm, "its TVM is {}, and the first board's is {}"),
             (fingerprint.id, self.fingerprint.id, "its fingerprint is {}, and the first board's is {}"),
         ):
@@ -40,5 +45,6 @@ class Admission:
         if reason is not None:
             return reason
         if identity.cores < self.target.cores:
-            return f"it has {identity.cores} cores, and the target computes with {self.target.cores}: give --threads"
+            cores = fmt.count(identity.cores, "core")
+            return f"it has {cores}, and the target computes with {self.target.cores}: give --threads"
         return None

@@ -258,7 +258,7 @@ class Slot(threading.Thread):
         """Measure the reference; whether the board is itself."""
         fleet, health = self._fleet, board.health
         self.state = MEASURING
-        outcome = self._run(board.reference or {})
+        outcome = self._run(board.reference) if board.reference is not None else Outcome()
         if outcome.value is None:  # a kernel that was good once: whatever it is, it is not the next candidate's fault
             health.postpone_reference()
             return self._board is not None

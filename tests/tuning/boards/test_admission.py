@@ -54,7 +54,7 @@ def test_boards_that_are_alike_may_all_measure(target: targets.Target) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"cores": 8}, "it has 8 cores, and the first board has 6"),
+        ({"cores": 8}, "it has 8 cores, and the first board has 6 cores"),
         ({"cores": 4}, "it has 4 cores, and the target computes with 6: give --threads"),
         ({"tvm": "0.26.0"}, "its TVM is 0.26.0, and the first board's is 0.27.0.post1"),
         ({"machine": "x86_64", "cpuinfo": ""}, "x86_64"),
