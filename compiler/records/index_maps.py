@@ -7,7 +7,9 @@ each node is held here to the fields and the kinds of nodes that its type takes.
 from __future__ import annotations
 
 import json
+import operator
 import re
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -19,8 +21,17 @@ MAX_AXES = 32
 
 _NAME = re.compile(r"[A-Za-z0-9_.\-]{0,200}")
 _DTYPES = frozenset({"int32", "int64"})
-_BINARY = frozenset({"Add", "Sub", "Mul", "FloorDiv", "FloorMod", "Min", "Max"})
 _PREFIX = re.compile(r"(?:ir|prim|tirx?)\.(\w+)")
+_OPERATIONS: dict[str, Callable[[int, int], int]] = {
+    "Add": operator.add,
+    "Sub": operator.sub,
+    "Mul": operator.mul,
+    "FloorDiv": operator.floordiv,
+    "FloorMod": operator.mod,
+    "Min": min,
+    "Max": max,
+}
+_BINARY = frozenset(_OPERATIONS)
 _EXPRESSIONS = _BINARY | {"Var", "IntImm", "Cast"}
 # Fields of nodes; the names have moved between TVM's versions, and a reader takes only those of its own.
 _FIELDS = {
@@ -132,3 +143,60 @@ def constant(nodes: list[dict[str, Any]], reference: int) -> int | None:
     if _kind(node) != "IntImm":
         return None
     return int(nodes[node["data"]["value"]]["data"])
+
+
+class IndexMap:
+    """An index map as a function of integers."""
+
+    def __init__(self, nodes: list[dict[str, Any]], root: int) -> None:
+        """`nodes` have been through `check_index_map`, and `root` is a map."""
+        data = nodes[root]["data"]
+        self._nodes = nodes
+        self._initial = [self._name(i) for i in nodes[data["initial_indices"]]["data"]]
+        self._final = nodes[data["final_indices"]]["data"]
+        inverse = data.get("inverse_index_map")
+        self.inverse = None if inverse is None or _kind(nodes[inverse]) == "None" else IndexMap(nodes, inverse)
+
+    @property
+    def inputs(self) -> int:
+        """How many indices it takes."""
+        return len(self._initial)
+
+    def __call__(self, indices: Sequence[int]) -> tuple[int, ...]:
+        """The indices that `indices` are mapped to. Raises EdgetuneError where there are too many or too few, or the
+        map uses another variable."""
+        if len(indices) != len(self._initial):
+            raise EdgetuneError(f"the index map takes {len(self._initial)} indices, not {len(indices)}")
+        values: dict[int, int] = {}
+        names = dict(zip(self._initial, indices, strict=True))
+        return tuple(self._value(i, names, values) for i in self._final)
+
+    def _name(self, reference: int) -> str:
+        data = self._nodes[reference]["data"]
+        name = data.get("name", data.get("name_hint"))
+        return "" if name is None else str(self._nodes[name]["data"])
+
+    def _value(self, reference: int, names: dict[str, int], values: dict[int, int]) -> int:
+        if reference not in values:
+            values[reference] = self._compute(reference, names, values)
+        return values[reference]
+
+    def _compute(self, reference: int, names: dict[str, int], values: dict[int, int]) -> int:
+        node = self._nodes[reference]
+        kind, data = _kind(node), node["data"]
+        if kind == "Cast":
+            return self._value(data["value"], names, values)
+        if kind == "IntImm":
+            return int(self._nodes[data["value"]]["data"])
+        if kind == "Var":
+            name = self._name(reference)
+            if name not in names:
+                raise EdgetuneError("the index map uses a variable that is none of its indices")
+            return names[name]
+        return _OPERATIONS[kind](self._value(data["a"], names, values), self._value(data["b"], names, values))
+
+
+def read_index_map(text: str) -> IndexMap:
+    """The map that `text` is TVM's JSON of. Raises EdgetuneError as `check_index_map` does."""
+    check_index_map(text)
+    return IndexMap(*parse_index_map(text))
