@@ -15,6 +15,7 @@ import msgspec
 
 from compiler.errors import EdgetuneError
 from compiler.records.canonical import canonical_bytes, check_json, check_text, parse_strict
+from compiler.records.provenance import NOTHING_KNOWN, Provenance, check_provenance
 
 CHECK_RUN = "check"
 """`run` of a record that repeats another's measurement to say whether its result is right; it is no trial."""
@@ -68,7 +69,8 @@ class Record:
     fingerprint: targets' Fingerprint.id. target: the JSON config of the TVM target. threads: 0 where unknown.
     created: UTC as `now()` gives it. checked: was the result right, compared numerically (None: not compared).
     run: id of the tuning run, so that the same command can count what it has done. extra: JSON values for what has no
-    field yet (clocks, governor, temperature, author, ...).
+    field yet. provenance: in what state the machine was. author: who shares the record, empty unless they want to be
+    named; it is no part of the content, so that naming oneself makes no other record of it.
     """
 
     workload: str
@@ -86,10 +88,12 @@ class Record:
     checked: bool | None = None
     run: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Provenance = NOTHING_KNOWN
+    author: str = field(default="", compare=False)
 
     @cached_property
     def id(self) -> str:
-        """SHA-256 (64 hex digits) of the canonical JSON of every field."""
+        """SHA-256 (64 hex digits) of the canonical JSON of `content`."""
         return hashlib.sha256(canonical_bytes(self.content())).hexdigest()
 
     @cached_property
@@ -108,16 +112,23 @@ class Record:
         return None if self.error is not None or self.checked is False else self.median
 
     def content(self) -> dict[str, Any]:
-        """Every field as JSON types; `trace` as the JSON value that it is, not as text within text."""
+        """Every field but the author as JSON types; `trace` as the JSON value that it is, not as text within text.
+
+        Fields that came later are there only where they say something: the ids of older records stay.
+        """
         result = {name: getattr(self, name) for name in FIELDS}
         result["trace"] = msgspec.Raw(self.trace.encode("utf-8"))
+        if self.provenance != NOTHING_KNOWN:
+            result["provenance"] = self.provenance
         return result
 
     def __hash__(self) -> int:
         return hash(self.id)
 
 
-FIELDS = tuple(f.name for f in fields(Record))
+LATER_FIELDS = ("provenance", "author")
+FIELDS = tuple(f.name for f in fields(Record) if f.name not in LATER_FIELDS)
+"""The fields of every record line, since schema 1."""
 
 
 def trace_id(trace: str) -> str:
@@ -155,6 +166,8 @@ def check_fields(r: Record) -> None:
     _text(r.tvm_version, "tvm_version", 100)
     _text(r.tool_version, "tool_version", 100)
     _text(r.run, "run", 200)
+    _text(r.author, "author", 200)
+    check_provenance(r.provenance)
     _require(_is_int(r.threads) and 0 <= r.threads <= 65_536, "threads is a count from 0 (unknown) to 65536")
     _require(r.seed is None or (_is_int(r.seed) and abs(r.seed) < 2**63), "seed is an integer or null")
     _require(r.checked is None or isinstance(r.checked, bool), "checked is true, false or null")

@@ -9,10 +9,12 @@ from typing import Any
 import msgspec
 
 from compiler.records.canonical import canonical_bytes
+from compiler.records.provenance import NOTHING_KNOWN, read_provenance
 from compiler.records.record import Record, Workload
 
 RECORD_COLUMNS = (
-    "id, workload, fingerprint, trace_id, created, cost, tvm_version, device, threads, target, run, rest, trace"
+    "id, workload, fingerprint, trace_id, created, cost, tvm_version, device, threads, target, run, rest, trace, "
+    "author, spent"
 )
 WORKLOAD_COLUMNS = "hash, name, ir, digest, imported"
 
@@ -23,22 +25,31 @@ _REST = ("seconds", "error", "tool_version", "seed", "checked", "extra")
 def record_row(r: Record) -> tuple[Any, ...]:
     """The values of RECORD_COLUMNS."""
     target = canonical_bytes(r.target).decode("utf-8")
-    rest = canonical_bytes({name: getattr(r, name) for name in _REST}).decode("utf-8")
+    others = {name: getattr(r, name) for name in _REST}
+    if r.provenance != NOTHING_KNOWN:
+        others["provenance"] = r.provenance
+    rest = canonical_bytes(others).decode("utf-8")
     trace = zlib.compress(r.trace.encode("utf-8"), _LEVEL)
     return (
         r.id, r.workload, r.fingerprint, r.trace_id, r.created, r.cost,
-        r.tvm_version, r.device, r.threads, target, r.run, rest, trace,
+        r.tvm_version, r.device, r.threads, target, r.run, rest, trace, r.author, r.provenance.trials,
     )  # fmt: skip
 
 
 def row_record(row: tuple[Any, ...]) -> Record:
     """The record of a row of RECORD_COLUMNS."""
-    _id, workload, fingerprint, _trace_id, created, _cost, tvm_version, device, threads, target, run, rest, trace = row
+    (
+        _id, workload, fingerprint, _trace_id, created, _cost,
+        tvm_version, device, threads, target, run, rest, trace, author, _spent,
+    ) = row  # fmt: skip
     other = msgspec.json.decode(rest)
     other["seconds"] = tuple(other["seconds"])
+    if "provenance" in other:
+        other["provenance"] = read_provenance(other["provenance"])
     return Record(
         workload=workload, trace=zlib.decompress(trace).decode("utf-8"), fingerprint=fingerprint, device=device,
-        threads=threads, target=msgspec.json.decode(target), tvm_version=tvm_version, created=created, run=run, **other,
+        threads=threads, target=msgspec.json.decode(target), tvm_version=tvm_version, created=created, run=run,
+        author=author, **other,
     )  # fmt: skip
 
 

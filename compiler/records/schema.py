@@ -10,7 +10,7 @@ from pathlib import Path
 from compiler.errors import EdgetuneError
 
 APPLICATION_ID = 0x45545231  # "ETR1", in SQLite's header: tells our file from any other SQLite file
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # Trust: where records came from, what looking at their traces showed, and how claims stood when measured again.
 _TRUST_TABLES = """
@@ -60,7 +60,9 @@ CREATE TABLE records (
     run TEXT NOT NULL,
     rest TEXT NOT NULL,           -- the other fields, as canonical JSON
     trace BLOB NOT NULL,          -- zlib
-    origin INTEGER                -- of table origins; NULL: measured by this store's owner
+    origin INTEGER,               -- of table origins; NULL: measured by this store's owner
+    author TEXT NOT NULL DEFAULT '',  -- who shares it; no part of the content that the id is of
+    spent INTEGER                 -- trials spent on the task when it was measured, where known
 );
 CREATE INDEX records_by_cost ON records (workload, fingerprint, cost, id);
 CREATE INDEX records_by_trace ON records (workload, fingerprint, trace_id, created, id);
@@ -83,7 +85,12 @@ def _add_trust(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE records SET origin = 1")
 
 
-MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _add_trust}
+def _add_provenance(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE records ADD COLUMN author TEXT NOT NULL DEFAULT ''")
+    connection.execute("ALTER TABLE records ADD COLUMN spent INTEGER")
+
+
+MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _add_trust, 2: _add_provenance}
 """version -> what turns that version into the next one, inside one transaction, when a store is opened."""
 
 

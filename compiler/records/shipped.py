@@ -10,7 +10,6 @@ from compiler.records.exchange.import_ import import_file
 from compiler.records.exchange.report import ImportReport
 from compiler.records.store import Store
 
-
 ORIGIN = "shipped with edgetune"
 
 

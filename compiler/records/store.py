@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +38,12 @@ _VERDICT = (
 )
 _NOT_QUARANTINED = f"(r.origin IS NULL OR NOT {_VERDICT} ('quarantined')))"
 _VETTED = f"(r.origin IS NULL OR {_VERDICT} ('applies', 'checked')))"
+
+_INSERT = (
+    f"INSERT INTO records ({RECORD_COLUMNS}, origin) VALUES ({', '.join('?' * (len(RECORD_COLUMNS.split(',')) + 1))}) "
+    "ON CONFLICT (id) DO NOTHING"
+)
+_AUTHOR = RECORD_COLUMNS.split(", ").index("author")
 
 # A check repeats a trial's measurement and is none; where the trial itself was pruned, it stands for it.
 _TRIALS = f"max(sum(run <> '{CHECK_RUN}'), count(DISTINCT trace_id))"
@@ -122,17 +128,25 @@ class Store(Connection):
             if not checked:
                 check_record(record)
             rows.append(record_row(record))
-        marks = ", ".join("?" * (len(RECORD_COLUMNS.split(",")) + 1))
-        new = 0
+        return self.add_rows(rows, origin=origin)
+
+    def add_rows(self, rows: Sequence[tuple[Any, ...]], *, origin: str | None = None) -> int:
+        """As `add_many`, of rows that `rows.record_row` has made of checked records, in whatever process."""
         with self.transaction() as db:
             number = None if origin is None else _origin_number(db, origin)
-            for row in rows:
-                sql = f"INSERT INTO records ({RECORD_COLUMNS}, origin) VALUES ({marks}) ON CONFLICT (id) DO NOTHING"
-                try:
-                    new += db.execute(sql, (*row, number)).rowcount
-                except sqlite3.IntegrityError:
-                    raise EdgetuneError(f"workload {row[1]} is not in {self.path}: add it first") from None
-        return new
+            try:
+                new = db.executemany(_INSERT, ((*row, number) for row in rows)).rowcount
+            except sqlite3.IntegrityError:
+                known = {row[0] for row in db.execute("SELECT hash FROM workloads")}
+                missing = next((row[1] for row in rows if row[1] not in known), "of a record")
+                raise EdgetuneError(f"workload {missing} is not in {self.path}: add it first") from None
+            # Of two that name themselves the first by alphabet stays, whatever comes first; nobody names themselves the
+            # author of what was measured here.
+            db.executemany(
+                "UPDATE records SET author = ?1 WHERE id = ?2 AND origin IS NOT NULL AND (author = '' OR author > ?1)",
+                ((row[_AUTHOR], row[0]) for row in rows if row[_AUTHOR]),
+            )
+        return max(0, new)
 
     def set_note(self, key: str, value: str) -> None:
         """Keeps a small text about the store itself (which shipped files it has taken in, say)."""
@@ -191,9 +205,12 @@ class Store(Connection):
         return found[0] if found else None
 
     def trials(self, workload: str, fingerprint: str, run: str | None = None) -> int:
-        """How many trials are kept, failed ones included; with `run` only those of that tuning run."""
+        """How many trials were made, failed ones included; with `run` how many are kept of that tuning run.
+
+        A pruned store keeps few of them, and knows from what it keeps how many there were.
+        """
         if run is None:
-            sql = f"SELECT {_TRIALS} FROM records WHERE workload = ? AND fingerprint = ?"
+            sql = f"SELECT max({_TRIALS}, coalesce(max(spent), 0)) FROM records WHERE workload = ? AND fingerprint = ?"
             return int(self.query(sql, (workload, fingerprint))[0][0] or 0)
         sql = "SELECT count(*) FROM records WHERE workload = ? AND fingerprint = ? AND run = ?"
         return int(self.query(sql, (workload, fingerprint, run))[0][0])

@@ -93,7 +93,7 @@ _ATTRIBUTES: dict[str, tuple[_Check, ...]] = {
     "Unannotate": (_name,),
 }
 INSTRUCTIONS = frozenset(_ATTRIBUTES)
-_SAMPLES = frozenset(name for name in INSTRUCTIONS if name.startswith("Sample"))
+SAMPLES = frozenset(name for name in INSTRUCTIONS if name.startswith("Sample"))
 
 _ANNOTATIONS_TEXT = """
     meta_schedule.tiling_structure meta_schedule.cooperative_fetch meta_schedule.random_compute_producer
@@ -136,10 +136,10 @@ def check_trace(value: Any) -> None:
     sampled: set[int] = set()
     for index, instruction in enumerate(instructions):
         try:
-            _check_instruction(instruction, defined)
+            check_instruction(instruction, defined)
         except EdgetuneError as error:
             raise EdgetuneError(f"instruction {index} of the trace: {error}") from None
-        if instruction[0] in _SAMPLES:
+        if instruction[0] in SAMPLES:
             sampled.add(index)
     for decision in decisions:
         ok = isinstance(decision, list) and len(decision) == 2 and type(decision[0]) is int
@@ -152,7 +152,9 @@ def check_trace(value: Any) -> None:
         raise EdgetuneError(f"instruction {min(sampled)} of the trace: a decision is missing")
 
 
-def _check_instruction(instruction: Any, defined: dict[str, bool]) -> None:
+def check_instruction(instruction: Any, defined: dict[str, bool]) -> None:
+    """Raises EdgetuneError unless the instruction is allowed after those that have defined `defined`: variable ->
+    whether what it stands for is small enough to annotate with. Its own outputs are added."""
     if not (isinstance(instruction, list) and len(instruction) == 4 and isinstance(instruction[0], str)):
         raise EdgetuneError("not [name, inputs, attributes, outputs]")
     name, inputs, attributes, outputs = instruction

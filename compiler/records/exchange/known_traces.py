@@ -1,0 +1,93 @@
+"""Traces that were seen before, recognised by their bytes: candidates of one kernel share nearly all instructions.
+
+What is accepted here passes `trace_rules.check_trace` and is canonical JSON. What is not recognised has been refused by
+nobody: the full check decides, and says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import msgspec
+
+from compiler.errors import EdgetuneError
+from compiler.records.canonical import canonical_bytes, parse_strict
+from compiler.records.trace_rules import MAX_INSTRUCTIONS, MAX_INTEGER, SAMPLES, check_instruction
+
+_Integer = Annotated[int, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)]
+_parts = msgspec.json.Decoder(tuple[msgspec.Raw, list[tuple[int, _Integer | list[_Integer]]]])
+_instructions = msgspec.json.Decoder(list[msgspec.Raw])
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """What the rules look back at: how many instructions there were, the variables that are defined, and the
+    instructions that wait for a decision. `following`: the state after an instruction's bytes."""
+
+    count: int
+    defined: Mapping[str, bool]
+    sampled: frozenset[int]
+    following: dict[bytes, _State] = field(default_factory=dict)
+
+
+class KnownTraces:
+    """Checks traces by walking from state to state, one instruction's bytes after the other.
+
+    So an instruction is checked once for each state that it was met in, and a list of instructions once. Memory is
+    bounded: when a table is full it is begun anew.
+    """
+
+    def __init__(self, states: int = 4_000, lists: int = 1_000) -> None:
+        self._most_states = states
+        self._most_lists = lists
+        self._lists: dict[bytes, frozenset[int]] = {}
+        self._forget()
+
+    def accepts(self, trace: bytes) -> bool:
+        """Whether the trace is canonical JSON and surely keeps all rules; False where that takes a full check."""
+        try:
+            instructions, decisions = _parts.decode(trace)
+            text = bytes(instructions)
+            if b"[" + text + b"," + _encode(decisions) + b"]" != trace:
+                return False
+            sampled = self._lists.get(text)
+            if sampled is None:
+                sampled = self._walk(text)
+        except (msgspec.MsgspecError, EdgetuneError, RecursionError, UnicodeError):
+            return False
+        decided = {index for index, _ in decisions}
+        return sampled is not None and decided == sampled and len(decided) == len(decisions)
+
+    def _walk(self, text: bytes) -> frozenset[int] | None:
+        """The instructions that need a decision; None where the list is not in canonical form."""
+        parts = [bytes(part) for part in _instructions.decode(text)]
+        if len(parts) > MAX_INSTRUCTIONS or b"[" + b",".join(parts) + b"]" != text:
+            return None
+        if len(self._states) >= self._most_states:
+            self._forget()
+        state = self._start
+        for part in parts:
+            state = state.following.get(part) or self._step(state, part)
+        if len(self._lists) >= self._most_lists:
+            self._lists.clear()
+        self._lists[text] = state.sampled
+        return state.sampled
+
+    def _step(self, state: _State, part: bytes) -> _State:
+        instruction = parse_strict(part)
+        if canonical_bytes(instruction) != part:
+            raise EdgetuneError("not in canonical form")
+        defined = dict(state.defined)
+        check_instruction(instruction, defined)
+        sampled = state.sampled | {state.count} if instruction[0] in SAMPLES else state.sampled
+        identity = (state.count + 1, frozenset(defined.items()), sampled)
+        after = self._states.setdefault(identity, _State(state.count + 1, defined, sampled))
+        state.following[part] = after
+        return after
+
+    def _forget(self) -> None:
+        self._start = _State(0, {}, frozenset())
+        self._states: dict[tuple[object, ...], _State] = {}
