@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "child.h"
 #include "error.h"
 #include "gpu.h"
 #include "identity.h"
@@ -113,7 +114,7 @@ void Agent::listen() {
 
 void Agent::run() {
   if (!is_loopback(options_.listen))
-    log_warning("whoever reaches " + address_ + " runs code on this machine: there is no authentication");
+    log_warning("--insecure: whoever reaches " + address_ + " can run code on this board, without authentication");
   std::printf("listening on %s\n", address_.c_str());
   std::fflush(stdout);
   while (!ending_) {
@@ -311,21 +312,15 @@ void Agent::end_session() {
 
 void Agent::kill_strays() const {
   // Those that left the session's process group. Some may have children in turn, which become this one's then.
-  for (int round = 0; round < 8; ++round) {
-    const pid_t self = getpid();
-    const auto children = read_file(format("/proc/%d/task/%d/children", self, self), 1 << 16);
-    bool any = false;
-    for (const std::string_view word : words_of(children.value_or(""))) {
-      const auto number = parse_integer(word, 2, 1LL << 30);
-      if (!number) continue;
-      const auto child = static_cast<pid_t>(*number);
+  for (bool any = true; any;) {
+    any = false;
+    for (const pid_t child : children_of(getpid())) {
       if (tracker_ && child == tracker_->helper()) continue;
       if (gpu_question_ && child == gpu_question_->process()) continue;
       kill(child, SIGKILL);
       waitpid(child, nullptr, 0);
       any = true;
     }
-    if (!any) return;
   }
 }
 

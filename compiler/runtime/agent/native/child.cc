@@ -5,14 +5,33 @@
 #include <unistd.h>
 
 #include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include "text.h"
 
 namespace edgetune {
 
-void become_child(pid_t parent) {
+void become_child(pid_t parent, int signal_at_end) {
   for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) signal(number, SIG_DFL);
   signal(SIGPIPE, SIG_IGN);
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  prctl(PR_SET_PDEATHSIG, signal_at_end);
   if (getppid() != parent) _exit(1);  // it ended before Linux was told
+}
+
+std::vector<pid_t> children_of(pid_t parent) {
+  std::vector<pid_t> children;
+  for (const std::string& name : names_in("/proc")) {
+    const auto process = parse_integer(name, 1, 1LL << 30);
+    if (!process) continue;
+    // "PID (NAME) STATE PPID ...", where NAME may hold anything.
+    const std::string stat = read_file("/proc/" + name + "/stat").value_or("");
+    const std::size_t end = stat.rfind(')');
+    if (end == std::string::npos) continue;
+    const auto words = words_of(std::string_view(stat).substr(end + 1));
+    if (words.size() > 1 && words[1] == std::to_string(parent)) children.push_back(static_cast<pid_t>(*process));
+  }
+  return children;
 }
 
 }  // namespace edgetune

@@ -1,11 +1,17 @@
-// What every process that the agent forks does first.
+// The processes that the agent forks: what each does first, and how they are found.
 #pragma once
 
 #include <sys/types.h>
 
+#include <vector>
+
 namespace edgetune {
 
-// Signals act as usual again, and Linux ends this process when `parent`, its agent, ends, be it by kill -9.
-void become_child(pid_t parent);
+// The processes whose parent is `parent`, those included that have ended and were not waited for.
+std::vector<pid_t> children_of(pid_t parent);
+
+// Signals act as usual again, and Linux sends `signal_at_end` to this process when `parent`, its parent, ends, be it by
+// kill -9.
+void become_child(pid_t parent, int signal_at_end);
 
 }  // namespace edgetune

@@ -31,7 +31,7 @@ ForkedAnswer::ForkedAnswer(const std::function<void()>& in_child, const std::fun
   const pid_t parent = getpid();
   process_ = fork();
   if (process_ != 0) return;
-  become_child(parent);
+  become_child(parent, SIGKILL);
   in_child();
   pipe_.close();
   std::string text;

@@ -2,7 +2,7 @@
 
 #include <arpa/inet.h>
 
-#include <cstring>
+#include <cmath>
 
 #include "error.h"
 #include "text.h"
@@ -27,6 +27,8 @@ const char kHelp[] =
     "  --help                   this\n";
 
 namespace {
+
+constexpr double kLeastMemory = 128 << 20;
 
 int port_of(const char* option, std::string_view text, long long lowest) {
   const auto port = parse_integer(text, lowest, 65535);
@@ -53,15 +55,20 @@ std::pair<std::string, int> host_and_port(const std::string& text) {
 }
 
 long long bytes_of(const std::string& text) {
-  const std::size_t unit = text.empty() ? std::string_view::npos : std::string_view("KMG").find(text.back());
-  const bool has_unit = unit != std::string_view::npos;
-  const auto number = parse_integer(std::string_view(text).substr(0, text.size() - (has_unit ? 1 : 0)), 1, 1LL << 32);
-  if (!number) {
-    const auto plain = has_unit ? std::nullopt : parse_integer(text, 1, 1LL << 50);
-    if (plain) return *plain;
-    throw UsageError("--memory-limit " + text + ": give a number of bytes, such as 2G or 512M");
-  }
-  return *number << (has_unit ? 10 * (unit + 1) : 0);
+  std::string_view rest = text;
+  const auto take = [&](std::string_view letters) {
+    const std::size_t found = rest.empty() ? std::string_view::npos : letters.find(rest.back());
+    if (found != std::string_view::npos) rest.remove_suffix(1);
+    return found == std::string_view::npos ? -1 : static_cast<int>(found) / 2;
+  };
+  take("Bb");
+  take("ii");
+  const int unit = take("KkMmGgTt");
+  const auto number = parse_number(rest);
+  const double bytes = number.value_or(0) * std::pow(1024.0, unit + 1);
+  if (!number || bytes > 9e15) throw UsageError("--memory-limit " + text + ": give bytes, or a size such as 512M or 2G");
+  if (bytes < kLeastMemory) throw UsageError("--memory-limit " + text + ": TVM itself takes more; give at least 128M");
+  return static_cast<long long>(bytes);
 }
 
 bool is_numeric(const std::string& address) {
@@ -77,6 +84,7 @@ bool is_loopback(const std::string& address) {
 
 Options parse_options(int count, char** arguments) {
   Options options;
+  bool listens = false;
   for (int k = 1; k < count; ++k) {
     const std::string whole = arguments[k];
     const std::size_t equals = whole.find('=');
@@ -96,6 +104,7 @@ Options parse_options(int count, char** arguments) {
       options.tracker = host_and_port(value());
     } else if (name == "--listen") {
       options.listen = value();
+      listens = true;
       if (!is_numeric(options.listen))
         throw UsageError("--listen " + options.listen + ": give an IP address of this machine, or 0.0.0.0 for all");
     } else if (name == "--session-limit") {
@@ -117,6 +126,8 @@ Options parse_options(int count, char** arguments) {
       throw UsageError("there is no option " + name + "; see --help");
     }
   }
+  if (options.insecure && !listens)
+    throw UsageError("--insecure is for --listen ADDRESS: without it the agent is reached from this machine only");
   if (!is_loopback(options.listen) && !options.insecure && !options.help && !options.version)
     throw UsageError("--listen " + options.listen +
                      ": whoever reaches this address could run code on this machine; use an SSH tunnel to the loopback "

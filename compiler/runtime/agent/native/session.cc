@@ -18,6 +18,7 @@
 #include "child.h"
 #include "error.h"
 #include "folder.h"
+#include "keeper.h"
 #include "text.h"
 
 namespace edgetune {
@@ -25,6 +26,7 @@ namespace edgetune {
 namespace {
 
 constexpr double kGrace = 0.2;                  // seconds in which a process whose client has gone may end by itself
+constexpr double kKeeperSeconds = 0.5;          // that it takes to end what it keeps, at most
 constexpr std::size_t kOutputKept = 2000;       // bytes
 constexpr std::size_t kOutputTold = 300;
 constexpr int kReadsATurn = 16;
@@ -58,18 +60,27 @@ Session::Session(Descriptor socket, std::string peer, SessionSettings settings, 
   output_ = Descriptor(ends[0]);
   Descriptor writer(ends[1]);
   fcntl(output_.get(), F_SETFL, O_NONBLOCK);
-  const pid_t parent = getpid();
-  process_ = fork();
-  if (process_ < 0) throw Error(std::string("no process: ") + std::strerror(errno));
-  if (process_ == 0) run(std::move(writer), parent, in_child, serve);
+  const pid_t agent = getpid();
+  keeper_ = fork();
+  if (keeper_ < 0) throw Error(std::string("no process: ") + std::strerror(errno));
+  if (keeper_ > 0) return;
+  keep(agent, [&] {
+    in_child();
+    output_.close();
+    const pid_t keeper = getpid(), serving = fork();
+    if (serving == 0) run(std::move(writer), keeper, serve);
+    writer.close();
+    socket_.close();
+    return serving;
+  });
 }
 
-void Session::run(Descriptor output, pid_t parent, const std::function<void()>& in_child,
-                  const std::function<int(int)>& serve) {
+void Session::run(Descriptor output, pid_t keeper, const std::function<int(int)>& serve) {
   setsid();
-  become_child(parent);
-  in_child();
-  output_.close();
+  become_child(keeper, SIGKILL);
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_UNBLOCK, &all, nullptr);
   prctl(PR_SET_NAME, "edgetune-session");
   const Descriptor nothing(open("/dev/null", O_RDONLY | O_CLOEXEC));
   dup2(nothing.get(), STDIN_FILENO);
@@ -95,9 +106,12 @@ void Session::run(Descriptor output, pid_t parent, const std::function<void()>& 
 }
 
 Session::~Session() {
-  if (process_ > 0) {
-    kill_group();
-    while (waitpid(process_, nullptr, 0) < 0 && errno == EINTR) {
+  if (keeper_ > 0) {
+    kill(keeper_, SIGTERM);
+    const double patience = now() + kKeeperSeconds;
+    while (waitpid(keeper_, nullptr, WNOHANG) == 0) {
+      if (now() > patience) kill(keeper_, SIGKILL);
+      usleep(2000);
     }
   }
   delete_folder(settings_.folder);
@@ -117,24 +131,16 @@ void Session::watch(Events& events) {
 
 void Session::tick() {
   if (now() < kill_at_) return;
-  killed_ = true;
-  kill_at_ = kNever;
-  kill_group();
-}
-
-void Session::kill_group() {
-  kill(-process_, SIGKILL);
-  kill(process_, SIGKILL);
+  // A keeper that does not do its work has been stopped by somebody. Linux kills the session with it.
+  kill(keeper_, ending_ ? SIGKILL : SIGTERM);
+  ending_ = true;
+  kill_at_ = now() + kKeeperSeconds;
 }
 
 bool Session::ended() {
-  siginfo_t found{};
-  if (waitid(P_PID, static_cast<id_t>(process_), &found, WEXITED | WNOHANG | WNOWAIT) != 0 || found.si_pid == 0)
-    return false;
-  kill_group();  // while its number is still its own
   int status = 0;
-  waitpid(process_, &status, 0);
-  process_ = -1;
+  if (waitpid(keeper_, &status, WNOHANG) != keeper_) return false;
+  keeper_ = -1;
   read_output();
   failure_ = why_failed(status);
   return true;
@@ -142,7 +148,7 @@ bool Session::ended() {
 
 std::optional<std::string> Session::why_failed(int status) const {
   if (WIFEXITED(status) && WEXITSTATUS(status) == kDone) return std::nullopt;
-  if (killed_) return client_gone_ ? std::nullopt : std::make_optional<std::string>("time limit");
+  if (ending_) return client_gone_ ? std::nullopt : std::make_optional<std::string>("time limit");
   if (WIFSIGNALED(status)) return signal_name(WTERMSIG(status));
   return format("exit status %d", WEXITSTATUS(status));
 }

@@ -1,4 +1,7 @@
-// A session as the agent sees it: a process that it started, watches and ends.
+// A session as the agent sees it: processes that it started, watches and ends.
+//
+// Between the agent and the process that serves the client stands a keeper (keeper.h), which sees to it that nothing is
+// left of the session, also where the agent itself is killed.
 #pragma once
 
 #include <sys/types.h>
@@ -25,11 +28,11 @@ class Session {
   static constexpr int kDone = 90;
   static constexpr int kFailed = 91;  // the client broke TVM's protocol, or the connection
 
-  // Fork a process that serves `socket` in `settings.folder`. In it `in_child` is called first, to let go of what the
-  // agent holds, and then `serve` with the socket; what that returns is its exit status. Throws Error.
+  // Fork processes, one of which serves `socket` in `settings.folder`. In them `in_child` is called first, to let go of
+  // what the agent holds, and in that one then `serve` with the socket; what it returns is its exit status. Throws Error.
   Session(Descriptor socket, std::string peer, SessionSettings settings, const std::function<void()>& in_child,
           const std::function<int(int socket)>& serve);
-  ~Session();  // kills it, and deletes its folder
+  ~Session();  // ends it, and deletes its folder
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -38,7 +41,7 @@ class Session {
   // Do what the time has come for.
   void tick();
 
-  // Whether the process has ended; it is waited for, and what it has started is killed.
+  // Whether it has ended, with all that it has started.
   bool ended();
 
   // How it ended if that was not well: the name of its signal, "time limit" or "exit status N".
@@ -47,26 +50,24 @@ class Session {
   // The last line that it printed.
   std::string last_words() const;
 
-  pid_t process() const { return process_; }
   const std::string& peer() const { return peer_; }
   double seconds() const { return now() - begun_; }
 
  private:
-  [[noreturn]] void run(Descriptor output, pid_t parent, const std::function<void()>& in_child,
-                        const std::function<int(int)>& serve);
+  [[noreturn]] void run(Descriptor output, pid_t keeper, const std::function<int(int)>& serve);
   void read_output();
-  void kill_group();
+  void end();
   std::optional<std::string> why_failed(int status) const;
 
   Descriptor socket_;  // the agent's own, to see when the client closes its end
   Descriptor output_;  // what the process prints
   std::string peer_;
   SessionSettings settings_;
-  pid_t process_ = -1;
+  pid_t keeper_ = -1;
   double begun_;
   double kill_at_;
   bool client_gone_ = false;
-  bool killed_ = false;
+  bool ending_ = false;
   std::string last_output_;
   std::optional<std::string> failure_;
 };

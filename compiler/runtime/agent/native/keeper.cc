@@ -1,0 +1,58 @@
+#include "keeper.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "child.h"
+
+namespace edgetune {
+
+namespace {
+
+// Children become this one's when their parents end: in the end there are none.
+void kill_descendants() {
+  for (auto children = children_of(getpid()); !children.empty(); children = children_of(getpid())) {
+    for (const pid_t child : children) kill(child, SIGKILL);
+    for (const pid_t child : children) waitpid(child, nullptr, 0);
+  }
+}
+
+[[noreturn]] void end_as(int status) {
+  if (WIFEXITED(status)) _exit(WEXITSTATUS(status));
+  const int number = WTERMSIG(status);
+  signal(number, SIG_DFL);
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_UNBLOCK, &all, nullptr);
+  kill(getpid(), number);
+  _exit(128 + number);
+}
+
+}  // namespace
+
+void keep(pid_t agent, const std::function<pid_t()>& start) {
+  sigset_t awaited;
+  sigemptyset(&awaited);
+  sigaddset(&awaited, SIGTERM);
+  sigaddset(&awaited, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &awaited, nullptr);
+  setsid();  // Ctrl-C is for the agent
+  become_child(agent, SIGTERM);
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  prctl(PR_SET_NAME, "edgetune-keeper");
+  const pid_t kept = start();
+  int status = 0;
+  bool ended = kept < 0;
+  while (!ended) {
+    const int number = sigwaitinfo(&awaited, nullptr);
+    ended = waitpid(kept, &status, WNOHANG) == kept;
+    if (number == SIGTERM) break;
+  }
+  kill_descendants();
+  if (!ended) _exit(128 + SIGTERM);
+  end_as(status);
+}
+
+}  // namespace edgetune
