@@ -6,6 +6,7 @@ A time-out and a crash are outcomes, not exceptions: whatever a candidate does, 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -20,7 +21,10 @@ from pathlib import Path
 from typing import Any
 
 START_SECONDS = 120.0  # for a worker to load TVM
-DESK, BOARD = "desk", "board"  # what a worker is for: see compiler/tuning/worker
+DESK, BOARD, EXAMINER = "desk", "board", "examiner"  # what a worker is for: see compiler/tuning/worker
+
+
+MAX_ANSWER = 1 << 20  # bytes of an examiner's
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class Outcome:
 class Worker:
     """One worker process with TVM loaded, computing with `threads` threads.
 
-    With the role `board` it computes nothing, and loads TVM's runtime alone.
+    With the role `board` it computes nothing, and loads TVM's runtime alone. With the role `examiner` it applies traces
+    that came from elsewhere, within limits that it sets itself (compiler/records/trust/limits.py).
     """
 
     def __init__(self, threads: int, role: str = DESK) -> None:
@@ -82,13 +87,21 @@ class Worker:
         if self.connection is None or self.process is None:
             return Outcome(error="not started")
         try:
-            good, value = self.connection.recv()
+            good, value = self._receive(self.connection)
         except (EOFError, OSError):
             return Outcome(error=_obituary(self.process.wait()))
+        except (ValueError, TypeError):
+            self.kill()
+            return Outcome(error="gave an answer that is none")
         if good and not self.ready:
             self.ready = True
             return None
         return Outcome(value=value) if good else Outcome(error=str(value))
+
+    def _receive(self, connection: Connection) -> Any:
+        """An answer. From an examiner it is JSON: what it looks at may have taken it over, and to unpickle an answer is
+        to run what it says."""
+        return json.loads(connection.recv_bytes(MAX_ANSWER)) if self.role == EXAMINER else connection.recv()
 
     def kill(self) -> None:
         """End the process at once, whatever it is doing."""

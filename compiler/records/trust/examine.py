@@ -66,6 +66,28 @@ def examine(module: str, trace: str) -> str | None:
     return None
 
 
+def examine_kernel(ir: str, digest: str) -> str | None:
+    """None where `ir`, an imported workload's, is read as a kernel with the hash `digest`, else the reason.
+
+    May raise what TVM raises.
+    """
+    from compiler.records.record import Workload
+    from compiler.records.trust.kernel_rules import check_kernel
+    from compiler.records.workload import load_workload, workload_of
+
+    try:
+        check_kernel(ir)
+        mod = load_workload(Workload(digest, "", ir))
+        if workload_of(mod).hash != digest:
+            raise EdgetuneError("its hash is another kernel's")
+        if [str(var.name_hint) for var in mod.get_global_vars()] != ["main"]:
+            raise EdgetuneError("it is not one function called main")
+        needs(mod["main"])
+    except EdgetuneError as error:
+        return str(error)
+    return None
+
+
 def needs(func: Any) -> Needs:
     """What a function needs, by its loops and blocks. Raises EdgetuneError where that cannot be told."""
     from tvm.sym import Analyzer

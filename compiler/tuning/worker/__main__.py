@@ -1,6 +1,7 @@
 """A worker process: `python -m compiler.tuning.worker FD THREADS ROLE` serves jobs from the socket FD until it closes.
 
-ROLE is `desk` (it builds and measures here) or `board` (it measures on a board).
+ROLE is `desk` (it builds and measures here), `board` (it measures on a board) or `examiner` (it looks at what
+came from elsewhere, and answers with JSON, which its owner can read whatever became of it).
 
 It imports TVM once and is kept for the session. A job that crashes takes the process with it, which its owner sees as
 the end of the connection. The first answer, unasked, is (True, "ready"); the others are (True, result), and any may be
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import sys
@@ -19,7 +21,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
-from compiler.tuning.workers import BOARD
+from compiler.tuning.workers import BOARD, EXAMINER
 
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
@@ -27,13 +29,14 @@ _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tuning process, which then closes the socket
     _end_with_owner()
-    connection = Connection(int(sys.argv[1]))
+    connection, role = Connection(int(sys.argv[1])), sys.argv[3]
+    send = _json_sender(connection) if role == EXAMINER else connection.send
     try:
-        jobs = _board_jobs() if sys.argv[3] == BOARD else _jobs(int(sys.argv[2]))
+        jobs = _jobs_of(role, int(sys.argv[2]))
     except Exception as error:  # noqa: BLE001 - the owner is the one who can tell it
-        connection.send((False, _line(error)))
+        send((False, _line(error)))
         return
-    connection.send((True, "ready"))
+    send((True, "ready"))
     while True:
         try:
             kind, arguments = connection.recv()
@@ -43,7 +46,11 @@ def main() -> None:
             answer = (True, jobs[kind](**arguments))
         except Exception as error:  # noqa: BLE001 - whatever a candidate did, its owner gets one line
             answer = (False, _line(error))
-        connection.send(answer)
+        send(answer)
+
+
+def _json_sender(connection: Connection) -> Callable[[Any], None]:
+    return lambda answer: connection.send_bytes(json.dumps(answer).encode())
 
 
 def _end_with_owner() -> None:
@@ -51,6 +58,12 @@ def _end_with_owner() -> None:
     a candidate that never ends: such a one does not look at the connection."""
     with contextlib.suppress(OSError, AttributeError):  # not Linux
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _jobs_of(role: str, threads: int) -> dict[str, Callable[..., Any]]:
+    if role == BOARD:
+        return _board_jobs()
+    return _examiner_jobs() if role == EXAMINER else _jobs(threads)
 
 
 def _jobs(threads: int) -> dict[str, Callable[..., Any]]:
@@ -78,6 +91,16 @@ def _board_jobs() -> dict[str, Callable[..., Any]]:
     session = BoardSession()
     names = ("open", "close", "send", "measure", "check", "sensors", "cool_down")
     return {name: getattr(session, name) for name in names}
+
+
+def _examiner_jobs() -> dict[str, Callable[..., Any]]:
+    """What can be asked for of a process with limits: everything is loaded, and from then on no file is opened."""
+    from compiler.tvm_setup import prepare
+
+    prepare()
+    from compiler.records.trust.confined import jobs
+
+    return jobs()
 
 
 def _line(error: Exception) -> str:

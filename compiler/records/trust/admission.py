@@ -1,0 +1,119 @@
+"""Whether an imported record may be used: its trace is applied to the local kernel first, in a process with limits.
+
+What passes is marked, and not looked at again by the same TVM; what does not is quarantined with the reason. A record
+that was measured here needs no look: its trace comes from this machine's own search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from compiler.errors import EdgetuneError
+from compiler.records.record import Record
+from compiler.records.store import Store
+from compiler.records.trust import verdicts
+from compiler.records.trust.confined import SECONDS
+from compiler.records.trust.verdicts import Verdict
+
+if TYPE_CHECKING:
+    import tvm
+
+    from compiler.tuning.workers import Outcome
+
+ROUNDS = 3  # how often the next best record takes the place of a quarantined one
+START = "a worker did not start in time"
+
+Choose = Callable[[str], Sequence[Record]]
+"""The records of a workload that would be used, the best first; asked again after some were quarantined."""
+
+
+@dataclass
+class Admitted:
+    """How many traces were looked at, and how many of them were quarantined."""
+
+    examined: int = 0
+    quarantined: int = 0
+
+
+def admit(store: Store, tasks: Mapping[str, tvm.IRModule], choose: Choose) -> Admitted:
+    """Looks at the imported traces that `choose` gives for each of `tasks` (workload hash -> local kernel) and that
+    nobody has looked at with this TVM, and keeps the verdicts in `store`.
+
+    Starts no process where there is nothing to look at. Raises EdgetuneError where the processes cannot run.
+    """
+    report = Admitted()
+    texts: dict[str, str] = {}
+    for _ in range(ROUNDS):
+        doubts = [record for task in tasks for record in verdicts.imported_unseen(store, choose(task))]
+        traces = {(record.workload, record.trace_id): record.trace for record in doubts}
+        if not traces:
+            break
+        for workload, _trace in traces:
+            if workload not in texts:
+                texts[workload] = _json(tasks[workload])
+        jobs = [{"module": texts[workload], "trace": trace} for (workload, _), trace in traces.items()]
+        reasons = look("examine", jobs)
+        verdicts.keep(store, [_verdict(*key, reason) for key, reason in zip(traces, reasons, strict=True)])
+        report.examined += len(reasons)
+        report.quarantined += sum(reason is not None for reason in reasons)
+    return report
+
+
+def admit_kernel(store: Store, workload: str) -> bool:
+    """Whether the IR that `store` keeps of a workload may be read: it is this machine's own, or was looked at."""
+    found = store.query("SELECT imported FROM workloads WHERE hash = ?", (workload,))
+    if not found:
+        return False
+    if not found[0][0]:
+        return True
+    known = verdicts.verdict_of(store, workload, KERNEL)
+    if known is None:
+        kept = store.workload(workload)
+        reasons = look("examine_kernel", [{"ir": kept.ir, "digest": workload}]) if kept is not None else [""]
+        verdicts.keep(store, [_verdict(workload, KERNEL, reasons[0])])
+        return reasons[0] is None
+    return known is not Verdict.QUARANTINED
+
+
+KERNEL = "kernel"
+"""In the place of a trace's id: the verdict on the IR of an imported workload."""
+
+
+def look(kind: str, jobs: Sequence[dict[str, Any]]) -> list[str | None]:
+    """The outcome of jobs of compiler/records/trust/confined.py, each None or the reason why it did not pass.
+
+    What crashed, or did not end, gets a second chance in a process of its own, since the fault may have been that of a
+    job before it. Raises EdgetuneError where no process can be started.
+    """
+    from compiler.tuning.workers import EXAMINER, Pool
+    from targets.cpuinfo import usable_cpus
+
+    with Pool(min(len(jobs), len(usable_cpus()), 8), 1, EXAMINER) as pool:
+        outcomes = pool.map(kind, jobs, SECONDS)
+    reasons = []
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        if outcome.error is not None:
+            with Pool(1, 1, EXAMINER) as pool:
+                outcome = pool.map(kind, [job], SECONDS)[0]
+        reasons.append(_reason(outcome))
+    return reasons
+
+
+def _reason(outcome: Outcome) -> str | None:
+    if outcome.error == START:
+        raise EdgetuneError("records cannot be looked at: the process for that does not start")
+    if outcome.error is not None:
+        return f"applying it failed: {outcome.error}"
+    return None if outcome.value is None else str(outcome.value)
+
+
+def _verdict(workload: str, trace: str, reason: str | None) -> tuple[str, str, Verdict, str]:
+    return workload, trace, Verdict.APPLIES if reason is None else Verdict.QUARANTINED, reason or ""
+
+
+def _json(mod: tvm.IRModule) -> str:
+    import tvm
+
+    return str(tvm.ir.save_json(mod))
