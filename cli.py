@@ -333,6 +333,44 @@ def logs_prune(keep: int, fingerprint: str | None, logs: str | None, json: str |
     prune_logs(Output(json), logs, keep, fingerprint)
 
 
+@logs_.command("push")
+@click.argument("remote", required=False, metavar="[URL|NAME]")
+@fingerprint
+@click.option("--top", type=click.IntRange(1), help="Only the best so many records of each kernel.")
+@logs
+@common
+def logs_push(remote: str | None, fingerprint: str | None, top: int | None, logs: str | None, json: str | None) -> None:
+    """Add what is not there yet to a folder, ssh://, s3://, gs://, hf:// or oci://.
+
+    NAME is one of the configuration's [remotes]; without it, that is `origin`.
+    """
+    from compiler.commands.logs.push import push_logs
+    from compiler.report.output import Output
+
+    push_logs(Output(json), logs, remote, fingerprint, top)
+
+
+@logs_.command("pull")
+@click.argument("remote", required=False, metavar="[URL|NAME]")
+@click.option("--target", help="Only records of this target.")
+@click.option("--model", help="Only the kernels of this model [--target: native].")
+@click.option("--batch", "batches", metavar="1,48", help="Of --model: batch sizes [default: the model's, or 1].")
+@precisions
+@shape
+@fingerprint
+@logs
+@common
+def logs_pull(remote: str | None, logs: str | None, json: str | None, **options: Any) -> None:
+    """Merge in what others have pushed. Only what is wanted and not here yet is fetched; nothing is replaced.
+
+    From where `logs push` puts it, or by https:// from a server of such a folder or bucket.
+    """
+    from compiler.commands.logs.pull import PullOptions, pull_logs
+    from compiler.report.output import Output
+
+    pull_logs(Output(json), logs, remote, PullOptions(**options))
+
+
 listen = _options(
     click.option("--listen", metavar="ADDRESS", help="Listen there instead of on loopback; needs --insecure."),
     click.option("--insecure", is_flag=True, help="Let whoever reaches the port in: there is no password."),

@@ -1,0 +1,111 @@
+"""What was fetched from a remote and is still needed: a file is there whole and verified, or it is not there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from compiler.errors import EdgetuneError
+from compiler.records.remote.names import is_digest
+from compiler.records.remote.remote import TransientError
+from compiler.records.remote.retry import retrying
+
+_LEFT_BEHIND_S = 24 * 3600.0
+_PATIENCE_S = 60.0
+_SLOWEST = 8 << 10  # bytes a second, over the whole of a transfer: a server that drips must not hold us for ever
+_CHUNK = 1 << 20
+
+
+class Cache:
+    """A folder of files that are named by their SHA-256."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises EdgetuneError where the folder cannot be made."""
+        self.folder = folder
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EdgetuneError(f"cannot make the folder {self.folder}: {error.strerror}") from None
+        self._tidy()
+
+    def path(self, digest: str) -> Path:
+        """Where the file with that SHA-256 is, or will be."""
+        return self.folder / digest
+
+    def has(self, digest: str) -> bool:
+        """Whether it is there; what is there was verified when it came."""
+        return self.path(digest).is_file()
+
+    def fetch(self, digest: str, chunks: Callable[[], Iterator[bytes]], limit: int, size: int | None = None) -> bool:
+        """Makes sure that it is there, read by `chunks`; False if it was already.
+
+        No more than `limit` bytes are read; `size` is how many there must be. Raises EdgetuneError where what comes has
+        another SHA-256, TransientError where it broke off each time.
+        """
+        if self.has(digest):
+            return False
+        retrying(lambda: self._fetch(digest, chunks, limit, size))
+        return True
+
+    def drop(self, digest: str) -> None:
+        """Removes it."""
+        with suppress(OSError):
+            self.path(digest).unlink()
+
+    def keep_only(self, digests: Iterable[str]) -> None:
+        """Removes everything else that is complete."""
+        wanted = set(digests)
+        for path in self.folder.iterdir():
+            if is_digest(path.name) and path.name not in wanted:
+                self.drop(path.name)
+
+    def _fetch(self, digest: str, chunks: Callable[[], Iterator[bytes]], limit: int, size: int | None) -> None:
+        temporary = self.folder / f"{digest}.{os.getpid()}.{secrets.token_hex(4)}"
+        hashed = hashlib.sha256()
+        got = 0
+        begun = time.monotonic()
+        try:
+            with temporary.open("xb") as file:
+                for chunk in chunks():
+                    got += len(chunk)
+                    if got > limit:
+                        raise EdgetuneError(f"{digest[:12]} is larger than it may be ({limit} bytes)")
+                    if time.monotonic() - begun > _PATIENCE_S + got / _SLOWEST:
+                        raise EdgetuneError(f"{digest[:12]} comes too slowly: {got} bytes so far")
+                    hashed.update(chunk)
+                    file.write(chunk)
+                if size is not None and got < size:
+                    raise TransientError(f"{digest[:12]} broke off after {got} of {size} bytes")
+                if hashed.hexdigest() != digest:
+                    raise EdgetuneError(f"{digest[:12]} holds something else: its SHA-256 is another")
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path(digest))
+        except OSError as error:
+            raise EdgetuneError(f"cannot write {temporary}: {error.strerror}") from None
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
+
+    def _tidy(self) -> None:
+        """Removes what killed pulls left behind; what is a day old is nobody's any more."""
+        for path in self.folder.iterdir():
+            with suppress(OSError):
+                if not is_digest(path.name) and path.stat().st_mtime < time.time() - _LEFT_BEHIND_S:
+                    path.unlink()
+
+
+def caches(url: str) -> tuple[Cache, Cache]:
+    """Of the remote at `url`, below the user's cache folder: its index entries, which stay while the remote has them,
+    and parts that are on their way into a store.
+    """
+    import platformdirs
+
+    root = Path(platformdirs.user_cache_dir("edgetune", appauthor=False))
+    folder = root / "logs" / hashlib.sha256(url.encode()).hexdigest()[:32]
+    return Cache(folder / "entries"), Cache(folder / "parts")

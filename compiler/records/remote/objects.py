@@ -1,0 +1,132 @@
+"""A bucket as a remote, through fsspec: Amazon S3 and whatever speaks its language, Google and Azure storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from compiler.errors import EdgetuneError
+from compiler.records.remote.files import FileRemote
+from compiler.records.remote.index import MAX_ENTRY_BYTES
+from compiler.records.remote.names import INDEX
+from compiler.records.remote.object_errors import meaning
+
+EXTRAS = {"s3": "s3", "gs": "gs", "abfs": "abfs", "hf": "hf", "memory": "share"}
+"""fsspec's name of a protocol -> the extra that installs what it needs. `memory` is for tests."""
+
+CONNECT_S, READ_S = 10, 60
+_BLOCK = 8 << 20
+
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "s3": {
+        "config_kwargs": {
+            "connect_timeout": CONNECT_S,
+            "read_timeout": READ_S,
+            "retries": {"max_attempts": 2, "mode": "standard"},
+        }
+    },
+    "gs": {"timeout": READ_S},
+}
+
+
+class ObjectRemote(FileRemote):
+    """Objects below PROTOCOL://BUCKET/PREFIX. Credentials are found by the libraries, in their own places."""
+
+    workers = 16
+
+    def __init__(self, url: str, filesystem: Any | None = None) -> None:
+        """filesystem: in place of the one that fsspec makes for the protocol."""
+        self.url = url.rstrip("/")
+        self.protocol, _, path = self.url.partition("://")
+        self._fs = filesystem if filesystem is not None else _open(self.protocol)
+        self.root = path.strip("/") if self.protocol != "memory" else "/" + path.strip("/")
+
+    def list_index(self) -> Iterator[str]:
+        prefix = f"{self.root}/{INDEX}/"
+        try:
+            self._fs.invalidate_cache()
+            found = self._fs.find(prefix, detail=True)
+            if not found:
+                self._must_exist()
+        except EdgetuneError:
+            raise
+        except Exception as error:  # noqa: BLE001 - each storage has exceptions of its own
+            raise self.said(error, "list", INDEX) from None
+        for path, about in sorted(found.items()):
+            size = about.get("size")
+            if path.startswith(prefix) and (size is None or size <= MAX_ENTRY_BYTES):
+                yield path.removeprefix(f"{self.root}/")
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        at = 0
+        while True:
+            try:
+                # No more than this is sent, whatever lies there, and nothing is asked beforehand.
+                block = bytes(self._fs.cat_file(f"{self.root}/{path}", start=at, end=at + _BLOCK))
+            except Exception as error:  # noqa: BLE001
+                if at and _is_beyond(error):
+                    return
+                raise self.said(error, "read", path) from None
+            if block:
+                yield block
+            if len(block) < _BLOCK:
+                return
+            at += len(block)
+
+    def put(self, path: str, source: Path | bytes) -> None:
+        try:
+            data = source if isinstance(source, bytes) else source.read_bytes()
+            self._fs.pipe_file(f"{self.root}/{path}", data)
+        except Exception as error:  # noqa: BLE001
+            raise self.said(error, "write", path) from None
+
+    def size(self, path: str) -> int | None:
+        try:
+            return int(self._fs.info(f"{self.root}/{path}")["size"])
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # noqa: BLE001
+            raise self.said(error, "look at", path) from None
+
+    def delete(self, path: str) -> None:
+        try:
+            self._fs.rm_file(f"{self.root}/{path}")
+        except FileNotFoundError:
+            pass
+        except Exception as error:  # noqa: BLE001
+            raise self.said(error, "remove", path) from None
+
+    def _must_exist(self) -> None:
+        """Raises where the bucket itself is not there: `find` takes that for an empty one."""
+        bucket = self.root.strip("/").split("/")[0]
+        if self.protocol != "memory":
+            try:
+                self._fs.ls(bucket, refresh=True)
+            except FileNotFoundError:
+                raise EdgetuneError(f"{self.url}: there is no bucket {bucket}, or it is not yours to see") from None
+
+    def said(self, error: Exception, what: str, path: str) -> EdgetuneError:
+        """What a failure of the library means (see `object_errors`)."""
+        return meaning(error, what, self.url, path)
+
+
+def _open(protocol: str) -> Any:
+    missing = EdgetuneError(f"{protocol}:// needs what is not installed: `pip install edgetune[{EXTRAS[protocol]}]`")
+    try:
+        import fsspec
+    except ImportError:
+        raise missing from None
+    try:
+        settings = _SETTINGS.get(protocol, {})
+        return fsspec.filesystem(protocol, skip_instance_cache=protocol != "memory", **settings)
+    except ImportError:
+        raise missing from None
+    except Exception as error:  # noqa: BLE001
+        line = " ".join(str(error).split())[:200]
+        raise EdgetuneError(f"{protocol}:// cannot be used: {line or type(error).__name__}") from None
+
+
+def _is_beyond(error: Exception) -> bool:
+    """Whether a range was asked for that begins where the object ends."""
+    return "InvalidRange" in str(error) or "416" in str(error) or "not satisfiable" in str(error).lower()

@@ -1,0 +1,172 @@
+"""From a remote into a store: what is wanted and not there yet, fetched, verified, checked and merged."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from compiler.errors import EdgetuneError
+from compiler.records.exchange.import_ import import_file
+from compiler.records.exchange.report import ImportReport
+from compiler.records.remote.cache import Cache, caches
+from compiler.records.remote.index import Part
+from compiler.records.remote.packing import short_id, unpack
+from compiler.records.remote.push import Progress
+from compiler.records.remote.reading import Index, read_index
+from compiler.records.remote.remote import Remote, TransientError
+from compiler.records.store import Store
+from compiler.version import tool_version
+
+_NOTE = "pulled "
+_GOES_ON = "what came is kept, and the same command goes on from there"
+
+
+@dataclass
+class PullReport:
+    """What a pull did. parts: those fetched now, of `listed` that are wanted. bytes_fetched: of them. entries_fetched:
+    index entries. imported: what the store took, with every line that it did not. refused: parts and index entries
+    that could not be used, each with the reason."""
+
+    url: str
+    listed: int = 0
+    parts: int = 0
+    bytes_fetched: int = 0
+    entries_fetched: int = 0
+    fingerprints: list[str] = field(default_factory=list)
+    imported: ImportReport = field(default_factory=ImportReport)
+    refused: list[str] = field(default_factory=list)
+
+
+class _Wanted(NamedTuple):
+    fingerprint: str
+    part: Part
+
+
+def pull(
+    store: Store,
+    remote: Remote,
+    *,
+    wanted: Callable[[str], bool] = lambda fingerprint: True,
+    workloads: frozenset[str] | None = None,
+    progress: Progress = lambda line: None,
+) -> PullReport:
+    """Merges into `store` what `remote` has of the fingerprints that are `wanted`; nothing in the store is replaced.
+
+    workloads: only these kernels (hashes). What the store holds or once pulled is not fetched. Each part is imported as
+    soon as it is there, so that a pull that ends halfway goes on where it ended. Every line goes through the checks of
+    `exchange`, and the records say that they come from `remote`.
+
+    Raises EdgetuneError where the remote cannot be read, or stops being reachable.
+    """
+    report = PullReport(remote.url)
+    entries, parts = caches(remote.url)
+    progress(f"Reading the index of {remote.url}")
+    index = read_index(remote, entries, wanted)
+    report.refused += index.refused
+    report.entries_fetched = index.fetched
+    listed = _listed(index, workloads)
+    report.listed = len(listed)
+    report.fingerprints = sorted({item.fingerprint for item in listed})
+    missing = list(_missing(store, listed))
+    total = sum(item.part.size for item in missing)
+    if not missing:
+        return report
+    progress(f"Fetching {len(missing)} parts, {total / 1e6:.1f} MB")
+    for done, (item, error, fetched) in enumerate(_fetched(remote, parts, missing), 1):
+        if error is None:
+            error = _import(store, remote, parts, item, report)
+        if error is not None:
+            report.refused.append(f"part {item.part.sha256[:12]}: {error}")
+        report.parts += fetched
+        report.bytes_fetched += item.part.size if fetched else 0
+        progress(f"Fetched and merged {done} of {len(missing)} parts")
+    return report
+
+
+def _listed(index: Index, workloads: frozenset[str] | None) -> list[_Wanted]:
+    """Each part once for each fingerprint, in an order that does not depend on how the index is cut into entries."""
+    found = {
+        _Wanted(entry.fingerprint, part)
+        for entry in index.entries.values()
+        for part in entry.parts
+        if workloads is None or part.workload in workloads
+    }
+    return sorted(found, key=lambda item: (item.fingerprint, item.part.workload, item.part.sha256, item.part.size))
+
+
+def _missing(store: Store, listed: Iterable[_Wanted]) -> Iterator[_Wanted]:
+    """What was not pulled before, nor is in the store with every record."""
+    pulled = dict(store.query("SELECT key, value FROM notes WHERE key >= ? AND key < ?", (_NOTE, _NOTE[:-1] + "!")))
+    last: tuple[str, str] | None = None
+    known: set[bytes] = set()
+    for item in listed:
+        if pulled.get(_key(item)) in ("", tool_version()):
+            continue
+        group = (item.fingerprint, item.part.workload)
+        if group != last:
+            sql = "SELECT id FROM records WHERE fingerprint = ? AND workload = ?"
+            known = {short_id(row[0]) for row in store.query(sql, group)}
+            last = group
+        if not item.part.records <= known:
+            yield item
+
+
+def _fetched(
+    remote: Remote, cache: Cache, items: list[_Wanted]
+) -> Iterator[tuple[_Wanted, EdgetuneError | None, bool]]:
+    """Each item once its part is in the cache, or why it is not, and whether it was fetched for that.
+
+    So many are under way at once that the connections are busy while the store takes in what came, and no more: what
+    lies on this disk stays small.
+    """
+
+    def fetch(part: Part) -> tuple[EdgetuneError | None, bool]:
+        try:
+            return None, cache.fetch(part.sha256, partial(remote.part_chunks, part), part.size, part.size)
+        except TransientError:
+            raise
+        except EdgetuneError as error:
+            return error, False
+
+    with ThreadPoolExecutor(remote.workers) as pool:
+        ahead = 2 * remote.workers
+        futures = [pool.submit(fetch, item.part) for item in items[:ahead]]
+        try:
+            for at, item in enumerate(items):
+                error, fetched = futures[at].result()
+                if at + ahead < len(items):
+                    futures.append(pool.submit(fetch, items[at + ahead].part))
+                yield item, error, fetched
+        except TransientError as error:
+            raise EdgetuneError(f"{error}; {_GOES_ON}") from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _import(store: Store, remote: Remote, cache: Cache, item: _Wanted, report: PullReport) -> EdgetuneError | None:
+    """Takes in a part that is in the cache, and notes it. Returns why it cannot be used, or None."""
+    before = report.imported.skipped_count
+    packed = cache.path(item.part.sha256)
+    with tempfile.TemporaryDirectory(prefix="edgetune-pull-") as folder:
+        lines = Path(folder) / f"{item.part.sha256[:12]}.jsonl"
+        try:
+            unpack(item.part, packed, lines)
+        except FileNotFoundError:
+            return EdgetuneError("another pull has taken it in; run this one again")
+        except EdgetuneError as error:
+            cache.drop(item.part.sha256)
+            return error
+        import_file(store, lines, report.imported, only=item.fingerprint, origin=remote.url)
+    # What this edgetune cannot read, a newer one may.
+    store.set_note(_key(item), "" if report.imported.skipped_count == before else tool_version())
+    cache.drop(item.part.sha256)
+    return None
+
+
+def _key(item: _Wanted) -> str:
+    return f"{_NOTE}{item.part.sha256} {item.fingerprint}"

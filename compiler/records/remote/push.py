@@ -1,0 +1,142 @@
+"""From a store to a remote: what the remote has not yet, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+from compiler.errors import EdgetuneError
+from compiler.records.record import UNKNOWN_FINGERPRINT, Record
+from compiler.records.remote.cache import caches
+from compiler.records.remote.compact import COMPACT_ABOVE, compact
+from compiler.records.remote.index import Entry, entries_of, read_entry
+from compiler.records.remote.names import EntryName
+from compiler.records.remote.packing import pack, short_id
+from compiler.records.remote.reading import Index, read_index
+from compiler.records.remote.remote import LocalEntry, LocalPart, Remote
+from compiler.records.store import Store
+
+Progress = Callable[[str], None]
+"""Is called with what is going on, in one line."""
+
+
+@dataclass
+class PushReport:
+    """What a push did. sent, known: records that went, and those that were there already. bytes_sent: of their parts.
+    replaced: index entries that fewer ones stand for now. notes: what the user should know."""
+
+    url: str
+    sent: int = 0
+    known: int = 0
+    parts: int = 0
+    bytes_sent: int = 0
+    fingerprints: list[str] = field(default_factory=list)
+    replaced: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+def push(
+    store: Store,
+    remote: Remote,
+    *,
+    fingerprint: str | None = None,
+    top: int | None = None,
+    progress: Progress = lambda line: None,
+) -> PushReport:
+    """Adds to `remote` the records of `store` that its index does not list; what has returned is there for everybody.
+
+    fingerprint: only that one's. top: only the best so many records of each kernel. Records that are quarantined stay
+    here, and so do those of which nobody knows on what they were measured. Several may push at the same time, and one
+    that is killed has added nothing, or all. Raises EdgetuneError where the remote cannot be read or written.
+    """
+    report = PushReport(remote.url)
+    chosen = [name for name in store.fingerprints() if name != UNKNOWN_FINGERPRINT and fingerprint in (None, name)]
+    if not chosen:
+        raise EdgetuneError(f"there is nothing to push: {store.path} holds no records of a known machine")
+    progress(f"Reading the index of {remote.url}")
+    index = _index(remote, set(chosen))
+    report.notes += [f"{refused}; it is left out" for refused in index.refused]
+    with tempfile.TemporaryDirectory(prefix="edgetune-push-") as folder:
+        parts: list[LocalPart] = []
+        entries: list[LocalEntry] = []
+        for name in chosen:
+            progress(f"Packing {name}")
+            known = _listed(entry for entry in index.entries.values() if entry.fingerprint == name)
+            made = list(_new_parts(store, name, top, known, Path(folder), report))
+            parts += made
+            if made:
+                report.fingerprints.append(name)
+                entries += [_entry(name, data) for data in entries_of(name, (local.part for local in made))]
+        if parts:
+            report.parts, report.bytes_sent = len(parts), sum(local.part.size for local in parts)
+            progress(f"Sending {len(parts)} parts")
+            remote.publish(parts, entries, lambda done, total: progress(f"Sent {done} of {total} parts"))
+    if remote.can_remove:
+        for name in chosen:
+            if sum(entry.fingerprint == name for entry in index.entries.values()) >= COMPACT_ABOVE:
+                progress(f"Making the index of {name} smaller")
+                report.replaced += compact(remote, caches(remote.url)[0], name)
+    return report
+
+
+def _index(remote: Remote, chosen: set[str]) -> Index:
+    """The index, where there is a remote already: a folder or a repository begins with its first push."""
+    if remote.is_new():
+        return Index()
+    return read_index(remote, caches(remote.url)[0], lambda name: name in chosen)
+
+
+def _listed(entries: Iterator[Entry]) -> dict[str, set[bytes]]:
+    """Kernel -> beginnings of the ids of its records on the remote."""
+    found: dict[str, set[bytes]] = defaultdict(set)
+    for entry in entries:
+        for part in entry.parts:
+            found[part.workload] |= part.records
+    return found
+
+
+def _new_parts(
+    store: Store, fingerprint: str, top: int | None, known: dict[str, set[bytes]], folder: Path, report: PushReport
+) -> Iterator[LocalPart]:
+    for workload, ids in _ids(store, fingerprint, top):
+        new = {record for record in ids if short_id(record) not in known.get(workload, ())}
+        report.known += len(ids) - len(new)
+        if not new:
+            continue
+        name, packed_ir = store.workload_packed(workload) or ("", b"")
+        records = (record for record in store.records(workload=workload, fingerprint=fingerprint) if record.id in new)
+        for local in pack(folder, workload, name, packed_ir, records):
+            report.sent += len(local.part.records)
+            yield local
+
+
+def _ids(store: Store, fingerprint: str, top: int | None) -> Iterator[tuple[str, set[str]]]:
+    """Each kernel with the ids of its records that may be shared."""
+    refused = _quarantined(store)
+    if top is not None:
+        for task in store.summary(fingerprint):
+            best: list[Record] = store.top(task.workload, fingerprint, top)
+            if best:
+                yield task.workload, {record.id for record in best}
+        return
+    sql = "SELECT workload, id, trace_id, origin IS NULL FROM records WHERE fingerprint = ? ORDER BY workload"
+    rows = store.stream(sql, (fingerprint,), tuple)
+    for workload, group in groupby(rows, key=lambda row: str(row[0])):
+        ids = {row[1] for row in group if row[3] or (workload, row[2]) not in refused}
+        if ids:
+            yield workload, ids
+
+
+def _quarantined(store: Store) -> frozenset[tuple[str, str]]:
+    sql = "SELECT workload, trace_id FROM verdicts WHERE verdict = 'quarantined' AND tvm_version = ?"
+    return frozenset(store.query(sql, (store.tvm_version,)))
+
+
+def _entry(fingerprint: str, data: bytes) -> LocalEntry:
+    digest = hashlib.sha256(data).hexdigest()
+    return LocalEntry(EntryName(fingerprint, digest), data, tuple(read_entry(data, digest).parts))
