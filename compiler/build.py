@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,6 +105,7 @@ def compile_model(
     from compiler.graph.filling import filling
     from compiler.graph.scheduling import cpu_hardware, schedule_module
     from compiler.graph.work import bytes_moved, flops
+    from compiler.records.trust.admission import admit
     from compiler.records.workload import apply_trace, workload_of
 
     hardware = cpu_hardware(target)
@@ -111,15 +113,20 @@ def compile_model(
     fill = filling(hardware)
     device = device if device is not None else targets.fingerprint(target)
     identity = device.id
+    doubtful = partial(_best_record, store, device, target)
     with clock("import"):
         laid_out, dumper = front(model, io_precision, dump)
     with clock("lower"):
         chooser = None
         if store is not None and store.fingerprints().get(identity):
             expanded = variants.expand(laid_out, storage, fill)
+            admit(store, {digest: task.mod for digest, task in expanded.tasks.items()}, doubtful)
             seconds = best_seconds(store, expanded.tasks, identity)
             chooser = lambda index, _: expanded.algorithm(index, seconds)  # noqa: E731
         lowered = pipeline.lower(laid_out, storage, chooser, dumper, fill)
+        if store is not None and chooser is None:
+            kernels_of = (variants.as_task(lowered.mod[gvar]) for gvar in {gvar for gvar, _ in variants.calls(lowered)})
+            admit(store, {workload_of(task).hash: task for task in kernels_of}, doubtful)
     used: list[tuple[str, str, Record]] = []
     trials = 0
 
@@ -129,7 +136,7 @@ def compile_model(
             return None
         digest = workload_of(task).hash
         trials += store.trials(digest, identity)
-        for record in _records(store, digest, device, target):
+        for record in _records(store, digest, device, target, vetted=True):
             sch = apply_trace(record, task)
             if sch is not None:
                 used.append((digest, digest, record))
@@ -175,9 +182,14 @@ RECORDS_TRIED = 5
 """Records of a kernel that are applied, the best first, until one fits."""
 
 
-def _records(store: Store, workload: str, device: targets.Fingerprint, target: targets.Target) -> list[Record]:
-    """What could schedule a kernel here: what was measured on this fingerprint, else on it with another TVM."""
-    found = store.top(workload, device.id, RECORDS_TRIED)
+def _records(
+    store: Store, workload: str, device: targets.Fingerprint, target: targets.Target, *, vetted: bool
+) -> list[Record]:
+    """What could schedule a kernel here: what was measured on this fingerprint, else on it with another TVM.
+
+    With `vetted`, nothing that was imported and not looked at.
+    """
+    found = store.top(workload, device.id, RECORDS_TRIED, vetted=vetted)
     if found:
         return found
     other = store.best_other_version(
@@ -186,15 +198,23 @@ def _records(store: Store, workload: str, device: targets.Fingerprint, target: t
         target=target.config(),
         threads=target.cores,
         tvm_version=device.tvm_version,
+        vetted=vetted,
     )
     return [] if other is None else [other]
+
+
+def _best_record(
+    store: Store | None, device: targets.Fingerprint, target: targets.Target, workload: str
+) -> list[Record]:
+    """What would schedule a kernel here, were all records trusted."""
+    return [] if store is None else _records(store, workload, device, target, vetted=False)[:1]
 
 
 def best_seconds(store: Store, hashes: Iterable[str], fingerprint: str) -> dict[str, float]:
     """The best record's median, in seconds, of each workload that has one for `fingerprint`."""
     found = {}
     for digest in hashes:
-        record = store.best(digest, fingerprint)
+        record = store.best(digest, fingerprint, vetted=True)
         if record is not None and record.median is not None:
             found[digest] = record.median
     return found

@@ -65,7 +65,7 @@ class Checker:
             tasks = [(d.state, d.search) for d in doubts]
 
     def _doubt(self, state: TaskState, search: Search) -> _Doubt | None:
-        record = self.store.best(state.hash, self.fingerprint)
+        record = self.store.best(state.hash, self.fingerprint, vetted=True)
         if record is None or record.checked is not None:
             return None
         candidate = search.from_record(record)
@@ -100,7 +100,7 @@ class Checker:
                 return
         good = found.error is None and found.value <= TOLERANCE
         self.store.add(dataclasses.replace(doubt.record, checked=good, created=now(), run=CHECK_RUN))
-        best = self.store.best(doubt.state.hash, self.fingerprint)
+        best = self.store.best(doubt.state.hash, self.fingerprint, vetted=True)
         doubt.state.best_seconds = best.median if best is not None else None
 
     def _late(self) -> bool:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from compiler.tuning.search import Candidate
 
 MOST_THREADS = 4  # of a search
+RECORDS_KNOWN = 32  # of a task, the best, that a search begins with
 BATCH = 12  # candidates of a task between two decisions of which task is next
 IMPROVEMENT = 0.01  # what counts as one
 CHECK_SHARE = 0.1  # of a time budget that is kept for checking; what is not reached is not marked as checked
@@ -58,6 +59,7 @@ class Session:
         """`chosen` are the numbers of the tasks to tune, None for all of `states`."""
         from compiler.graph.scheduling import cpu_hardware
         from compiler.graph.variants import Task
+        from compiler.records.trust.admission import admit
         from compiler.tuning.search import Search, cost_model
         from compiler.tuning.warm_start import warm_start
         from compiler.version import tool_version
@@ -78,6 +80,8 @@ class Session:
         self.resumed = sum(done.values())
         self.known: set[str] = set()  # workloads that the store holds
         self.spending = Spending(budget, self.resumed, seconds, checking=_checking_seconds(budget, len(states)))
+        kernels = {digest: task.mod for digest, task in expanded.tasks.items()}
+        admit(store, kernels, lambda digest: store.top(digest, self.fingerprint.id, RECORDS_KNOWN))
         tvm_target, hardware = target.to_tvm(), cpu_hardware(target)
         model_of_cost = cost_model(seed)
         warm_start(model_of_cost, store, self.fingerprint.id, tvm_target, expanded.tasks)
@@ -103,7 +107,7 @@ class Session:
     def first(self, work: Work) -> Candidate:
         """The first trial of a task: its best record, whose time may be another day's or another's, or its zero-trial
         schedule."""
-        for record in self.store.top(work.state.hash, self.fingerprint.id, RECORDS_TRIED):
+        for record in self.store.top(work.state.hash, self.fingerprint.id, RECORDS_TRIED, vetted=True):
             candidate = work.search.from_record(record)
             if candidate is not None:
                 return candidate
@@ -116,7 +120,7 @@ class Session:
     def propose(self, work: Work) -> list[Candidate]:
         """The next candidates of a task; none where its search has come to an end."""
         if not work.searching:
-            records = self.store.top(work.state.hash, self.fingerprint.id, 32)
+            records = self.store.top(work.state.hash, self.fingerprint.id, RECORDS_KNOWN, vetted=True)
             work.search.start(records, self.store.tried(work.state.hash, self.fingerprint.id))
             work.searching = True
         return work.search.propose(BATCH)
@@ -230,7 +234,7 @@ class Session:
         )
 
     def _best(self, workload: str) -> float | None:
-        best = self.store.best(workload, self.fingerprint.id)
+        best = self.store.best(workload, self.fingerprint.id, vetted=True)
         return best.median if best is not None else None
 
     def _estimate(self) -> None:

@@ -10,11 +10,14 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from compiler.errors import EdgetuneError
+from compiler.records.trust.admission import admit, admit_kernels
+from compiler.records.trust.verdicts import only_vetted
 from compiler.records.workload import apply_trace, load_workload
 
 if TYPE_CHECKING:
     import tvm
 
+    from compiler.records.record import Record
     from compiler.records.store import Store
 
 KERNELS = 12  # the most often measured ones; more teach little and take a tenth of a second each
@@ -35,19 +38,21 @@ def warm_start(
     known.sort(key=lambda s: (-s.trials, s.workload))
     learned = 0
     lessons = []
-    for summary in known[:KERNELS]:
-        workload = store.workload(summary.workload)
-        if workload is None:
+    chosen: dict[str, tuple[tvm.IRModule, list[Record]]] = {}
+    for digest in admit_kernels(store, [summary.workload for summary in known[:KERNELS]]):
+        workload = store.workload(digest)
+        records = store.top(digest, fingerprint, 8 * RECORDS)
+        if workload is None or len(records) < LEAST:
             continue
         try:
             mod = load_workload(workload)
         except EdgetuneError:
             continue
-        records = store.top(summary.workload, fingerprint, 8 * RECORDS)
-        if len(records) < LEAST:
-            continue
         spread = [records[i * (len(records) - 1) // (RECORDS - 1)] for i in range(RECORDS)]
-        schedules = [(sch, r) for r in dict.fromkeys(spread) for sch in [apply_trace(r, mod)] if sch is not None]
+        chosen[digest] = mod, list(dict.fromkeys(spread))
+    admit(store, {digest: mod for digest, (mod, _) in chosen.items()}, lambda digest: chosen[digest][1])
+    for mod, records in chosen.values():
+        schedules = [(sch, r) for r in only_vetted(store, records) for sch in [apply_trace(r, mod)] if sch is not None]
         if schedules:
             lessons.append((mod, schedules))
     trained = model.last_train_size

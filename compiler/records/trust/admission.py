@@ -6,6 +6,7 @@ that was measured here needs no look: its trace comes from this machine's own se
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -61,20 +62,22 @@ def admit(store: Store, tasks: Mapping[str, tvm.IRModule], choose: Choose) -> Ad
     return report
 
 
-def admit_kernel(store: Store, workload: str) -> bool:
-    """Whether the IR that `store` keeps of a workload may be read: it is this machine's own, or was looked at."""
-    found = store.query("SELECT imported FROM workloads WHERE hash = ?", (workload,))
-    if not found:
-        return False
-    if not found[0][0]:
-        return True
-    known = verdicts.verdict_of(store, workload, KERNEL)
-    if known is None:
-        kept = store.workload(workload)
-        reasons = look("examine_kernel", [{"ir": kept.ir, "digest": workload}]) if kept is not None else [""]
-        verdicts.keep(store, [_verdict(workload, KERNEL, reasons[0])])
-        return reasons[0] is None
-    return known is not Verdict.QUARANTINED
+def admit_kernels(store: Store, workloads: Sequence[str]) -> list[str]:
+    """Those of `workloads` whose IR, as `store` keeps it, may be read: it is this machine's own, or was looked at.
+
+    Even so it is never built from. Raises EdgetuneError where the processes cannot run.
+    """
+    sql = "SELECT hash, imported FROM workloads WHERE hash IN (SELECT value FROM json_each(?))"
+    imported = dict(store.query(sql, (json.dumps(list(workloads)),)))
+    known = {w: verdicts.verdict_of(store, w, KERNEL) for w, foreign in imported.items() if foreign}
+    unseen = [workload for workload, verdict in known.items() if verdict is None]
+    kept = [found for found in map(store.workload, unseen) if found is not None]
+    if kept:
+        reasons = look("examine_kernel", [{"ir": workload.ir, "digest": workload.hash} for workload in kept])
+        found = [_verdict(workload.hash, KERNEL, reason) for workload, reason in zip(kept, reasons, strict=True)]
+        verdicts.keep(store, found)
+        known.update({workload: verdict for workload, _, verdict, _ in found})
+    return [w for w in workloads if w in imported and (not imported[w] or known[w] is Verdict.APPLIES)]
 
 
 KERNEL = "kernel"

@@ -69,6 +69,18 @@ def imported_unseen(store: Store, records: Iterable[Record]) -> list[Record]:
     return [record for record_id, record in by_id.items() if record_id in unseen]
 
 
+def only_vetted(store: Store, records: Iterable[Record]) -> list[Record]:
+    """Those of `records` that were measured here, or whose traces have been looked at and are not quarantined."""
+    known = list(records)
+    sql = (
+        "SELECT r.id FROM records AS r WHERE id IN (SELECT value FROM json_each(?)) AND (origin IS NULL OR EXISTS ("
+        "SELECT 1 FROM verdicts AS v WHERE v.workload = r.workload AND v.trace_id = r.trace_id "
+        "AND v.tvm_version = ? AND v.verdict <> 'quarantined'))"
+    )
+    good = {row[0] for row in store.query(sql, (json.dumps([record.id for record in known]), store.tvm_version))}
+    return [record for record in known if record.id in good]
+
+
 def origin_of(store: Store, record: str) -> str | None:
     """Where the record with that id was imported from; None for one that was measured here, or is not there."""
     sql = "SELECT o.name FROM records AS r JOIN origins AS o ON o.number = r.origin WHERE r.id = ?"
