@@ -58,8 +58,21 @@ def _native() -> list[str]:
     return [str(cached_bundle(cpuinfo.machine()) / "edgetune-agent")]
 
 
-KINDS: list[Kind] = [Kind("python", _python), Kind("native", _native)]
-"""Further kinds are appended by what builds them."""
+def _emulated() -> list[str]:
+    from tests.runtime.emulation import board
+
+    try:
+        return board.native_agent()
+    except board.UnavailableError as error:
+        pytest.skip(f"no emulated board: {error}")
+
+
+KINDS: list[Kind] = [
+    Kind("python", _python),
+    Kind("native", _native),
+    Kind("native-emulated", _emulated, target="arm-cortex-a78ae", triple="aarch64-linux-gnu", full=False),
+]
+"""Each is held to the same tests."""
 
 
 class Agent:
