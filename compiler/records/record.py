@@ -160,6 +160,14 @@ def check_record(record: Record) -> None:
 
 def check_fields(r: Record) -> None:
     """The part of `check_record` that looks at everything but the trace."""
+    check_plain_fields(r)
+    check_provenance(r.provenance)
+    check_small_object(r.target, "target")
+    check_small_object(r.extra, "extra")
+
+
+def check_plain_fields(r: Record) -> None:
+    """The part of `check_fields` that looks at what is no object."""
     _require(isinstance(r.workload, str) and _HASH.fullmatch(r.workload), "workload is 16 to 64 lower-case hex digits")
     _require(isinstance(r.fingerprint, str) and _SLUG.fullmatch(r.fingerprint), "fingerprint is a path-safe name")
     _text(r.device, "device", 300)
@@ -167,7 +175,6 @@ def check_fields(r: Record) -> None:
     _text(r.tool_version, "tool_version", 100)
     _text(r.run, "run", 200)
     _text(r.author, "author", 200)
-    check_provenance(r.provenance)
     _require(_is_int(r.threads) and 0 <= r.threads <= 65_536, "threads is a count from 0 (unknown) to 65536")
     _require(r.seed is None or (_is_int(r.seed) and abs(r.seed) < 2**63), "seed is an integer or null")
     _require(r.checked is None or isinstance(r.checked, bool), "checked is true, false or null")
@@ -182,10 +189,13 @@ def check_fields(r: Record) -> None:
     else:
         _text(r.error, "error", MAX_ERROR_CHARS)
         _require(r.error and not r.seconds, "a failed record has an error text and no seconds")
-    for value, what in ((r.target, "target"), (r.extra, "extra")):
-        _require(isinstance(value, dict), f"{what} is a JSON object")
-        check_json(value, what)
-        _require(len(canonical_bytes(value)) <= MAX_SMALL_BYTES, f"{what} is larger than {MAX_SMALL_BYTES} bytes")
+
+
+def check_small_object(value: object, what: str) -> None:
+    """Raises EdgetuneError unless `value` is a JSON object of bounded size."""
+    _require(isinstance(value, dict), f"{what} is a JSON object")
+    check_json(value, what)
+    _require(len(canonical_bytes(value)) <= MAX_SMALL_BYTES, f"{what} is larger than {MAX_SMALL_BYTES} bytes")
 
 
 def is_time(text: str) -> bool:

@@ -16,6 +16,10 @@ RECORD_COLUMNS = (
     "id, workload, fingerprint, trace_id, created, cost, tvm_version, device, threads, target, run, rest, trace, "
     "author, spent"
 )
+WORKLOAD, FINGERPRINT, AUTHOR = (
+    RECORD_COLUMNS.split(", ").index(name) for name in ("workload", "fingerprint", "author")
+)
+"""Where these are in a row."""
 WORKLOAD_COLUMNS = "hash, name, ir, digest, imported"
 
 _LEVEL = 1  # level 6 takes four times as long and saves a tenth of the bytes on traces

@@ -73,6 +73,9 @@ PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 
+_CACHE_KIB = 32 << 10
+_CHECKPOINT_PAGES = 8_000  # of 4 KB
+
 BEFORE_ORIGINS = "kept before edgetune noted origins"
 """The origin of records of a store of schema 1, which did not tell its owner's measurements from imported ones."""
 
@@ -108,6 +111,10 @@ def connect(path: Path, timeout_s: float) -> sqlite3.Connection:
         # acknowledged then survives a power cut of the board too (a killed process loses nothing under NORMAL either).
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        # Ids are hashes, so that new rows go all over an index: with SQLite's own 2 MB of pages and a checkpoint every
+        # 4 MB, adding many records to many would be reading and writing the same pages again and again.
+        connection.execute(f"PRAGMA cache_size = {-_CACHE_KIB}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         if version < SCHEMA_VERSION:
             _migrate(connection, path)
     except BaseException:

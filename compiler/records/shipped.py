@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from compiler.errors import EdgetuneError
-from compiler.records.exchange.import_ import import_file
+from compiler.records.exchange.import_ import import_files
 from compiler.records.exchange.report import ImportReport
 from compiler.records.store import Store
 
@@ -42,11 +42,14 @@ def import_shipped(store: Store, fingerprint: str, folder: Path | None = None) -
     folder = folder or shipped_folder()
     if folder is None or "/" in fingerprint or fingerprint.startswith("."):
         return report
+    new: dict[str, Path] = {}
     for path in sorted((folder / fingerprint).glob("*.jsonl")):
         key = f"shipped {fingerprint} {_sha256(path)}"
         if store.note(key) is None:
-            import_file(store, path, report, only=fingerprint, origin=ORIGIN)
-            store.set_note(key, path.name)
+            new[key] = path
+    if new:
+        import_files(store, list(new.values()), report, only=fingerprint, origin=ORIGIN)
+        store.set_notes({key: path.name for key, path in new.items()})
     return report
 
 

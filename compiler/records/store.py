@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import targets
 from compiler.errors import EdgetuneError
@@ -16,6 +16,7 @@ from compiler.records.canonical import canonical_bytes
 from compiler.records.connection import Connection
 from compiler.records.record import CHECK_RUN, Record, Workload, check_record, check_workload
 from compiler.records.rows import (
+    AUTHOR,
     RECORD_COLUMNS,
     WORKLOAD_COLUMNS,
     record_row,
@@ -24,6 +25,7 @@ from compiler.records.rows import (
     workload_row,
 )
 
+_T = TypeVar("_T")
 FILE_NAME = "records.db"
 
 # The newest measurement of a trace stands for it; older ones are kept, and shown, but do not compete. One made here
@@ -39,11 +41,17 @@ _VERDICT = (
 _NOT_QUARANTINED = f"(r.origin IS NULL OR NOT {_VERDICT} ('quarantined')))"
 _VETTED = f"(r.origin IS NULL OR {_VERDICT} ('applies', 'checked')))"
 
+_INSERT_WORKLOAD = (
+    f"INSERT INTO workloads ({WORKLOAD_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (hash) DO UPDATE SET "
+    "name = excluded.name, ir = excluded.ir, digest = excluded.digest, imported = excluded.imported "
+    "WHERE imported AND CASE WHEN excluded.imported "
+    "THEN (excluded.digest, excluded.name, excluded.ir) < (digest, name, ir) "
+    "ELSE (excluded.digest, excluded.name) <> (digest, name) END"
+)
 _INSERT = (
     f"INSERT INTO records ({RECORD_COLUMNS}, origin) VALUES ({', '.join('?' * (len(RECORD_COLUMNS.split(',')) + 1))}) "
     "ON CONFLICT (id) DO NOTHING"
 )
-_AUTHOR = RECORD_COLUMNS.split(", ").index("author")
 
 # A check repeats a trial's measurement and is none; where the trial itself was pruned, it stands for it.
 _TRIALS = f"max(sum(run <> '{CHECK_RUN}'), count(DISTINCT trace_id))"
@@ -101,17 +109,21 @@ class Store(Connection):
         zlib implementations differ and an export should give the same bytes again.
         """
         check_workload(workload)
+        return self._add_workloads([workload_row(workload, imported, packed)]) == 1
+
+    def add_workloads(self, workloads: Iterable[tuple[Workload, bytes]]) -> int:
+        """As `add_workload` of imported ones that `read_line` has checked, with their packed IR, in one transaction;
+        returns how many were new."""
+        rows = [workload_row(workload, True, packed) for workload, packed in workloads]
+        return self._add_workloads(rows) if rows else 0
+
+    def _add_workloads(self, rows: Sequence[tuple[Any, ...]]) -> int:
+        new = 0
         with self.transaction() as db:
-            known = db.execute("SELECT 1 FROM workloads WHERE hash = ?", (workload.hash,)).fetchone()
-            db.execute(
-                f"INSERT INTO workloads ({WORKLOAD_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (hash) DO UPDATE SET "
-                "name = excluded.name, ir = excluded.ir, digest = excluded.digest, imported = excluded.imported "
-                "WHERE imported AND CASE WHEN excluded.imported "
-                "THEN (excluded.digest, excluded.name, excluded.ir) < (digest, name, ir) "
-                "ELSE (excluded.digest, excluded.name) <> (digest, name) END",
-                workload_row(workload, imported, packed),
-            )
-        return known is None
+            for row in rows:
+                new += db.execute("SELECT 1 FROM workloads WHERE hash = ?", row[:1]).fetchone() is None
+                db.execute(_INSERT_WORKLOAD, row)
+        return new
 
     def add(self, record: Record) -> bool:
         """Keeps the record, a failed one too; False if it was there already. Its workload must be there before it."""
@@ -144,14 +156,19 @@ class Store(Connection):
             # author of what was measured here.
             db.executemany(
                 "UPDATE records SET author = ?1 WHERE id = ?2 AND origin IS NOT NULL AND (author = '' OR author > ?1)",
-                ((row[_AUTHOR], row[0]) for row in rows if row[_AUTHOR]),
+                ((row[AUTHOR], row[0]) for row in rows if row[AUTHOR]),
             )
         return max(0, new)
 
     def set_note(self, key: str, value: str) -> None:
         """Keeps a small text about the store itself (which shipped files it has taken in, say)."""
+        self.set_notes({key: value})
+
+    def set_notes(self, notes: Mapping[str, str]) -> None:
+        """As `set_note`, several in one transaction."""
         with self.transaction() as db:
-            db.execute("INSERT INTO notes VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", (key, value))
+            sql = "INSERT INTO notes VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+            db.executemany(sql, notes.items())
 
     # ---- looking up
 
@@ -268,11 +285,22 @@ class Store(Connection):
         self, *, workload: str | None = None, fingerprint: str | None = None, run: str | None = None
     ) -> Iterator[Record]:
         """Every record that fits, as of the moment of the first, sorted by workload, fingerprint, trace and time."""
+        return self.record_rows(row_record, workload=workload, fingerprint=fingerprint, run=run)
+
+    def record_rows(
+        self,
+        convert: Callable[[tuple[Any, ...]], _T],
+        *,
+        workload: str | None = None,
+        fingerprint: str | None = None,
+        run: str | None = None,
+    ) -> Iterator[_T]:
+        """As `records`, each row of RECORD_COLUMNS through `convert`."""
         wanted = {"workload": workload, "fingerprint": fingerprint, "run": run}
         given = {column: value for column, value in wanted.items() if value is not None}
         where = "WHERE " + " AND ".join(f"{column} = ?" for column in given) if given else ""
         sql = f"SELECT {RECORD_COLUMNS} FROM records {where} ORDER BY workload, fingerprint, trace_id, created, id"
-        return self.stream(sql, tuple(given.values()), row_record)
+        return self.stream(sql, tuple(given.values()), convert)
 
     def check(self) -> list[str]:
         """SQLite's integrity check: what is wrong, in its words; empty for a sound file."""

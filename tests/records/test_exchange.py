@@ -43,7 +43,7 @@ def test_the_folder_layout_has_one_file_per_kernel(tmp_path: Path) -> None:
     with store_with(tmp_path / "a.db", MANY) as a, Store(tmp_path / "b.db") as b:
         report = export_folder(a, tmp_path / "logs")
         assert sorted(p.relative_to(tmp_path / "logs").as_posix() for p in report.files) == sorted(
-            f"fp{f}/{h}.jsonl" for f in range(2) for h in HASHES
+            f"{folder}/{h}.jsonl" for folder in ("fp0", "fp1", "workloads") for h in HASHES
         )
         before = {path: path.read_bytes() for path in report.files}
         export_folder(a, tmp_path / "logs")

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from compiler.errors import EdgetuneError
-from compiler.records.exchange.lines import record_line, workload_line
-from compiler.records.record import Record
+from compiler.records.exchange.layout import records_file, workload_file
+from compiler.records.exchange.lines import record_line, row_line, workload_line
+from compiler.records.rows import FINGERPRINT, WORKLOAD
 from compiler.records.store import Store
 
 
@@ -46,31 +48,38 @@ def export_stream(
     """Writes the lines of `export_file` to an open file."""
     report = ExportReport()
     last = None
-    for workload, _fingerprint, records in _groups(store, fingerprint, top):
+    for workload, _fingerprint, lines in _groups(store, fingerprint, top):
         if workload != last:
             file.write(_workload(store, workload))
             report.workloads += 1
             last = workload
-        report.records += _write(file, records)
+        report.records += _write(file, lines)
     return report
 
 
 def export_folder(
     store: Store, folder: Path | str, *, fingerprint: str | None = None, top: int | None = None
 ) -> ExportReport:
-    """Writes FOLDER/<fingerprint>/<workload>.jsonl, the layout of `tuning_logs/`: see `export_file`.
+    """Writes the files of a folder of logs (see `layout`): records by fingerprint and kernel, and the kernels.
 
-    One file per kernel, so that two people's additions merge in git where they touched different kernels. A file that
-    exists is replaced by what this store knows: import the folder first to add to it.
+    A file that exists is replaced by what this store knows: import the folder
+    first to add to it.
     """
+    folder = Path(folder)
     report = ExportReport()
-    for workload, device, records in _groups(store, fingerprint, top):
-        path = Path(folder) / device / f"{workload}.jsonl"
+    written: set[str] = set()
+    for workload, device, lines in _groups(store, fingerprint, top):
+        path = records_file(folder, device, workload)
         with replacing(path) as file:
-            file.write(_workload(store, workload))
-            report.records += _write(file, records)
-        report.workloads += 1
+            report.records += _write(file, lines)
         report.files.append(path)
+        if workload not in written:
+            written.add(workload)
+            path = workload_file(folder, workload)
+            with replacing(path) as file:
+                file.write(_workload(store, workload))
+            report.workloads += 1
+            report.files.append(path)
     return report
 
 
@@ -92,17 +101,21 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink()
 
 
-def _groups(store: Store, fingerprint: str | None, top: int | None) -> Iterator[tuple[str, str, Iterable[Record]]]:
-    """(workload, fingerprint, its records), sorted by both; records sorted by trace, time and id."""
+def _groups(store: Store, fingerprint: str | None, top: int | None) -> Iterator[tuple[str, str, Iterable[bytes]]]:
+    """(workload, fingerprint, the lines of its records), sorted by both; records sorted by trace, time and id."""
     if top is None:
-        stream = store.records(fingerprint=fingerprint)
-        for (workload, device), records in groupby(stream, key=lambda r: (r.workload, r.fingerprint)):
-            yield workload, device, records
+        stream = store.record_rows(_key_and_line, fingerprint=fingerprint)
+        for (workload, device), found in groupby(stream, key=itemgetter(0)):
+            yield workload, device, (line for _, line in found)
         return
     for workload, device in sorted((s.workload, s.fingerprint) for s in store.summary(fingerprint)):
         best = store.top(workload, device, top)
         if best:
-            yield workload, device, sorted(best, key=lambda r: (r.trace_id, r.created, r.id))
+            yield workload, device, map(record_line, sorted(best, key=lambda r: (r.trace_id, r.created, r.id)))
+
+
+def _key_and_line(row: tuple[Any, ...]) -> tuple[tuple[str, str], bytes]:
+    return (row[WORKLOAD], row[FINGERPRINT]), row_line(row)
 
 
 def _workload(store: Store, workload: str) -> bytes:
@@ -110,9 +123,8 @@ def _workload(store: Store, workload: str) -> bytes:
     return workload_line(workload, name, packed)
 
 
-def _write(file: BinaryIO, records: Iterable[Record]) -> int:
+def _write(file: BinaryIO, lines: Iterable[bytes]) -> int:
     count = 0
-    for record in records:
-        file.write(record_line(record))
-        count += 1
+    for count, line in enumerate(lines, 1):  # noqa: B007
+        file.write(line)
     return count

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from compiler.errors import EdgetuneError
-from compiler.records.exchange.lines import MAX_LINE_BYTES, read_line
+from compiler.records.exchange.chunks import (
+    Checkers,
+    Row,
+    check_lines,
+    chunks_of,
+    processes_for,
+    workload_of_line,
+)
+from compiler.records.exchange.layout import WORKLOADS_FOLDER, workload_file
 from compiler.records.exchange.metaschedule import RECORD_FILE, WORKLOAD_FILE, import_metaschedule
-from compiler.records.exchange.reading import numbered_lines, reason_of
 from compiler.records.exchange.report import ImportReport
-from compiler.records.record import Record
+from compiler.records.record import Workload
+from compiler.records.rows import FINGERPRINT, WORKLOAD
 from compiler.records.store import Store
 
-BATCH = 1_000  # records a transaction: other writers wait for milliseconds, not for the whole file
+BATCH = 4_000  # records a transaction: other writers wait for a tenth of a second, not for the whole file
+WORKLOADS_BATCH = 100
 
 
 def import_logs(
@@ -49,58 +58,119 @@ def import_logs(
         files = sorted(file for file in path.rglob("*.jsonl") if file.is_file())
         if not files:
             raise EdgetuneError(f"{path} holds no .jsonl file and no {RECORD_FILE}")
-        for file in files:
-            import_file(store, file, report, origin=origin)
+        import_files(store, files, report, origin=origin)
     else:
-        import_file(store, path, report, origin=origin)
+        import_files(store, [path], report, origin=origin)
     return report
 
 
 def import_file(
     store: Store, path: Path, report: ImportReport, *, only: str | None = None, origin: str | None = None
 ) -> None:
-    """Imports one file of JSON lines into `store` and counts in `report`; with `only`, just that fingerprint's records.
+    """`import_files` of one file."""
+    import_files(store, [path], report, only=only, origin=origin or str(path.absolute()))
 
-    A record needs its workload in the file, before or after it, or in the store. origin: as for `import_logs`.
+
+def import_files(
+    store: Store, files: Sequence[Path], report: ImportReport, *, only: str | None = None, origin: str
+) -> None:
+    """Imports files of JSON lines into `store` and counts in `report`; with `only`, just that fingerprint's records.
+
+    A record needs its workload in one of the files, before or after it, in the folder of workloads that lies beside its
+    own (`layout`), or in the store. origin: as for `import_logs`. Raises EdgetuneError when a file cannot be read.
     """
-    origin = origin or str(path.absolute())
-    report.files += 1
-    known: set[str] = set()
-    waiting: list[tuple[int, Record]] = []
-    batch: list[Record] = []
+    # Workloads first, so that records need not wait for them.
+    files = sorted(files, key=lambda file: file.parent.name != WORKLOADS_FOLDER)
+    into = _Into(store, report, only, origin)
+    with Checkers(processes_for(sum(_size(file) for file in files))) as checkers:
+        last = None
+        for chunk, found in checkers.check(chunks_of(files)):
+            report.files += chunk.file != last
+            last = chunk.file
+            lines = {number: line for number, line, _ in chunk.lines}
+            for number, item in found:
+                into.take(chunk.file, number, item, lines[number])
+    into.finish()
 
-    def flush() -> None:
-        added = store.add_many(batch, checked=True, origin=origin)
-        report.added += added
-        report.known += len(batch) - added
-        batch.clear()
 
-    for number, line, whole in numbered_lines(path):
-        if line is not None and not line.strip():
-            continue
-        try:
-            if line is None:
-                raise EdgetuneError(f"the line is longer than {MAX_LINE_BYTES} bytes")
-            item = read_line(line)
-        except EdgetuneError as error:
-            report.skip(path.name, number, reason_of(error, whole))
-            continue
-        if not isinstance(item, Record):
-            workload, packed = item
-            report.workloads_added += store.add_workload(workload, imported=True, packed=packed)
-            known.add(workload.hash)
-        elif only is not None and item.fingerprint != only:
-            report.passed_over += 1
-        elif item.workload in known or store.workload_packed(item.workload) is not None:
-            known.add(item.workload)
-            batch.append(item)
-            if len(batch) >= BATCH:
-                flush()
+class _Into:
+    """A store that takes in what lines hold, a batch in a transaction."""
+
+    def __init__(self, store: Store, report: ImportReport, only: str | None, origin: str) -> None:
+        self._store = store
+        self._report = report
+        self._only = only
+        self._origin = origin
+        self._known: set[str] = set()
+        self._waiting: list[tuple[Path, int, Row]] = []
+        self._workloads: list[tuple[Workload, bytes]] = []
+        self._rows: list[Row] = []
+
+    def take(self, file: Path, number: int, item: Row | str | None, line: bytes | None) -> None:
+        """Keeps one line's record or workload, or notes why not."""
+        if isinstance(item, str):
+            self._report.skip(file.name, number, item)
+        elif item is None:
+            workload, packed = workload_of_line(line or b"")
+            self._known.add(workload.hash)
+            self._workloads.append((workload, packed))
+            if len(self._workloads) >= WORKLOADS_BATCH:
+                self._keep_workloads()
+        elif self._only is not None and item[FINGERPRINT] != self._only:
+            self._report.passed_over += 1
+        elif self._has(item[WORKLOAD]) or self._beside(file, item[WORKLOAD]):
+            self._rows.append(item)
+            if len(self._rows) >= BATCH:
+                self._keep_rows()
         else:
-            waiting.append((number, item))
-    for number, record in waiting:
-        if record.workload in known:
-            batch.append(record)
-        else:
-            report.skip(path.name, number, f"workload {record.workload} is neither in the file nor in the store")
-    flush()
+            self._waiting.append((file, number, item))
+
+    def finish(self) -> None:
+        """Keeps what is left; records whose workload came after them as well."""
+        for file, number, row in self._waiting:
+            if row[WORKLOAD] in self._known:
+                self._rows.append(row)
+            else:
+                reason = f"workload {row[WORKLOAD]} is neither in the file nor in the store"
+                self._report.skip(file.name, number, reason)
+        self._keep_workloads()
+        self._keep_rows()
+
+    def _has(self, workload: str) -> bool:
+        if workload not in self._known:
+            if self._store.workload_packed(workload) is None:
+                return False
+            self._known.add(workload)
+        return True
+
+    def _beside(self, file: Path, workload: str) -> bool:
+        """Whether the folder of workloads beside the file's own holds the workload, which is then taken."""
+        path = workload_file(file.parent.parent, workload)
+        if not path.is_file():
+            return False
+        for chunk in chunks_of([path]):
+            for number, line, whole in chunk.lines:
+                for _, item in check_lines([(number, line, whole)]):
+                    if item is None or isinstance(item, str):
+                        self.take(path, number, item, line)
+        return workload in self._known
+
+    def _keep_workloads(self) -> None:
+        self._report.workloads_added += self._store.add_workloads(self._workloads)
+        self._workloads.clear()
+
+    def _keep_rows(self) -> None:
+        self._keep_workloads()
+        for start in range(0, len(self._rows), BATCH):
+            batch = self._rows[start : start + BATCH]
+            added = self._store.add_rows(batch, origin=self._origin)
+            self._report.added += added
+            self._report.known += len(batch) - added
+        self._rows.clear()
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except (OSError, ValueError):  # reading it says what is wrong
+        return 0

@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import zlib
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -26,6 +27,8 @@ from compiler.records.record import (
     Record,
     Workload,
     check_fields,
+    check_plain_fields,
+    check_small_object,
     check_workload,
 )
 from compiler.records.trace_rules import check_trace
@@ -69,9 +72,11 @@ class RecordLine(msgspec.Struct, tag="record", tag_field="kind", forbid_unknown_
     author: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class _Content(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What a record's id is of, with the larger values as the bytes that they are."""
+class _Line(msgspec.Struct, tag="record", tag_field="kind", forbid_unknown_fields=True, kw_only=True):
+    """RecordLine with the larger values as the bytes that they are."""
 
+    schema: int
+    id: str
     workload: str
     trace: msgspec.Raw
     seconds: list[float]
@@ -88,17 +93,39 @@ class _Content(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     run: str
     extra: msgspec.Raw
     provenance: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
-class _Line(_Content, tag="record", tag_field="kind", kw_only=True):
-    """RecordLine, likewise."""
-
-    schema: int
-    id: str
     author: str | msgspec.UnsetType = msgspec.UNSET
 
 
-_CONTENT = _Content.__struct_fields__
+class _Rest(msgspec.Struct):
+    """What a row keeps as one JSON object."""
+
+    seconds: msgspec.Raw
+    error: msgspec.Raw
+    tool_version: msgspec.Raw
+    seed: msgspec.Raw
+    checked: msgspec.Raw
+    extra: msgspec.Raw
+    provenance: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _RowLine(_Rest, tag="record", tag_field="kind", kw_only=True):
+    """A line made of a row: what the row keeps as JSON goes through as it is."""
+
+    schema: int
+    id: str
+    workload: str
+    trace: msgspec.Raw
+    fingerprint: str
+    target: msgspec.Raw
+    device: str
+    threads: int
+    tvm_version: str
+    created: str
+    run: str
+    author: str | msgspec.UnsetType = msgspec.UNSET
+
+
+_decode_rest = msgspec.json.Decoder(_Rest).decode
 _decode = msgspec.json.Decoder(_Line).decode
 _known_traces = KnownTraces()
 
@@ -110,6 +137,37 @@ def record_line(record: Record) -> bytes:
         content["author"] = record.author
     schema = SCHEMA if "provenance" in content or record.author else 1
     return canonical_bytes({"kind": "record", "schema": schema, "id": record.id, **content}) + b"\n"
+
+
+def row_line(row: Sequence[Any]) -> bytes:
+    """The line of a row of RECORD_COLUMNS (compiler/records/rows.py): as `record_line` of its record, in less time."""
+    (
+        record_id, workload, fingerprint, _trace_id, created, _cost,
+        tvm_version, device, threads, target, run, text, trace, author, _spent,
+    ) = row  # fmt: skip
+    rest = _decode_rest(text)
+    line = _RowLine(
+        seconds=rest.seconds,
+        error=rest.error,
+        tool_version=rest.tool_version,
+        seed=rest.seed,
+        checked=rest.checked,
+        extra=rest.extra,
+        provenance=rest.provenance,
+        schema=1 if rest.provenance is msgspec.UNSET and not author else SCHEMA,
+        id=record_id,
+        workload=workload,
+        trace=msgspec.Raw(zlib.decompress(trace)),
+        fingerprint=fingerprint,
+        target=msgspec.Raw(target),
+        device=device,
+        threads=threads,
+        tvm_version=tvm_version,
+        created=created,
+        run=run,
+        author=author or msgspec.UNSET,
+    )
+    return canonical_bytes(line) + b"\n"
 
 
 def workload_line(workload: str, name: str, packed_ir: bytes) -> bytes:
@@ -151,8 +209,8 @@ def _read_canonical(line: bytes) -> Record | None:
         parts = _decode(line)
         if canonical_bytes(parts) != line or not 1 <= parts.schema <= SCHEMA:
             return None
-        content = _Content(**{name: getattr(parts, name) for name in _CONTENT})
-        if hashlib.sha256(canonical_bytes(content)).hexdigest() != parts.id:
+        content = _content_of(line, parts)
+        if content is None or hashlib.sha256(content).hexdigest() != parts.id:
             return None
         trace = bytes(parts.trace)
         if len(trace) > MAX_TRACE_BYTES or not _known_traces.accepts(trace):
@@ -176,11 +234,34 @@ def _read_canonical(line: bytes) -> Record | None:
             provenance=_provenance(None if parts.provenance is msgspec.UNSET else bytes(parts.provenance)),
             author="" if parts.author is msgspec.UNSET else parts.author,
         )
-        check_fields(record)
+        check_plain_fields(record)
     except (msgspec.MsgspecError, EdgetuneError, RecursionError, UnicodeError):
         return None
     record.__dict__["id"] = parts.id  # the cached property: it has just been computed
     return record
+
+
+def _content_of(line: bytes, parts: _Line) -> bytes | None:
+    """The bytes that the id is of: the canonical line without what is no content.
+
+    None where the line holds a second time what is to be cut out, so that it is not clear which is which.
+    """
+    found = line
+    cuts = [
+        (b',"id":"' + parts.id.encode() + b'","kind":"record",', b","),
+        (b',"schema":%d,"seconds":[' % parts.schema, b',"seconds":['),
+    ]
+    if parts.author is not msgspec.UNSET:
+        author = canonical_bytes({"author": parts.author})[:-1]
+        if not line.startswith(author + b","):
+            return None
+        found = b"{" + line[len(author) + 1 :]
+    for old, new in cuts:
+        before, cut, after = found.partition(old)
+        if not cut or old in after:
+            return None
+        found = before + new + after
+    return found
 
 
 @lru_cache(maxsize=512)
@@ -189,6 +270,7 @@ def _object(text: bytes) -> dict[str, Any]:
     value = parse_strict(text)
     if not isinstance(value, dict) or canonical_bytes(value) != text:
         raise EdgetuneError("not an object in canonical form")
+    check_small_object(value, "value")
     return value
 
 

@@ -1,0 +1,167 @@
+"""Lines of log files, checked a chunk at a time: here, or in processes of their own where there are many."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from compiler.errors import EdgetuneError
+from compiler.records.exchange.lines import MAX_LINE_BYTES, read_line
+from compiler.records.exchange.reading import numbered_lines, reason_of
+from compiler.records.record import Record, Workload
+from compiler.records.rows import record_row
+
+CHUNK_LINES = 512
+CHUNK_BYTES = 2 << 20
+MANY_BYTES = 16 << 20
+"""Of log files, from which on processes are worth their start."""
+MOST_PROCESSES = 8
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Lines of one file, as `numbered_lines` gives them: (number, line, whether it ended in a newline)."""
+
+    file: Path
+    lines: list[tuple[int, bytes | None, bool]]
+
+
+Row = tuple[Any, ...]
+Found = tuple[int, "Row | str | None"]
+"""Of a line, its number and: the row of a record that is sound, the reason against it, or None for a workload's."""
+
+
+def chunks_of(files: Iterable[Path]) -> Iterator[Chunk]:
+    """The files' lines without blank ones, in order; memory is bounded by CHUNK_BYTES and one line.
+
+    A file that holds no line is one empty chunk. Raises EdgetuneError when a file cannot be read.
+    """
+    for file in files:
+        lines: list[tuple[int, bytes | None, bool]] = []
+        size, given = 0, False
+        for number, line, whole in numbered_lines(file):
+            if line is not None and not line.strip():
+                continue
+            lines.append((number, line, whole))
+            size += len(line or b"")
+            if len(lines) >= CHUNK_LINES or size >= CHUNK_BYTES:
+                yield Chunk(file, lines)
+                lines, size, given = [], 0, True
+        if lines or not given:
+            yield Chunk(file, lines)
+
+
+def check_lines(lines: Iterable[tuple[int, bytes | None, bool]]) -> list[Found]:
+    """What the lines are, each checked completely but for workloads', which are left for `workload_of_line`."""
+    found: list[Found] = []
+    for number, line, whole in lines:
+        try:
+            if line is None:
+                raise EdgetuneError(f"the line is longer than {MAX_LINE_BYTES} bytes")
+            item = read_line(line)
+        except EdgetuneError as error:
+            found.append((number, reason_of(error, whole)))
+        else:
+            found.append((number, record_row(item) if isinstance(item, Record) else None))
+    return found
+
+
+def workload_of_line(line: bytes) -> tuple[Workload, bytes]:
+    """The workload of a line that `check_lines` found to be one, with its packed IR."""
+    item = read_line(line)
+    if isinstance(item, Record):
+        raise EdgetuneError("the line holds a record")
+    return item
+
+
+class Checkers:
+    """Checks chunks in as many processes as this one may use CPUs, or in this one with `processes` = 0."""
+
+    def __init__(self, processes: int) -> None:
+        self._connections: list[Connection] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
+        for _ in range(processes):
+            self._start()
+
+    def check(self, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, list[Found]]]:
+        """Each chunk with what its lines are, in order; at most one chunk waits for each process."""
+        if not self._connections:
+            for chunk in chunks:
+                yield chunk, check_lines(chunk.lines)
+            return
+        waiting: deque[tuple[Connection, Chunk]] = deque()
+        free = deque(self._connections)
+        for chunk in chunks:
+            if not free:  # the process that has worked longest
+                connection, before = waiting.popleft()
+                found = _take(connection, before)
+                free.append(connection)
+                self._give(free.popleft(), chunk, waiting)
+                yield before, found
+            else:
+                self._give(free.popleft(), chunk, waiting)
+        while waiting:
+            connection, before = waiting.popleft()
+            yield before, _take(connection, before)
+
+    def _give(self, connection: Connection, chunk: Chunk, waiting: deque[tuple[Connection, Chunk]]) -> None:
+        with contextlib.suppress(OSError):  # it has died: `_take` does its work
+            connection.send(chunk.lines)
+        waiting.append((connection, chunk))
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        root = str(Path(__file__).resolve().parents[3])
+        path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "compiler.records.exchange.checker", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "PYTHONPATH": path},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        self._processes.append(process)
+        self._connections.append(Connection(ours.detach()))
+
+    def __enter__(self) -> Checkers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for connection in self._connections:
+            connection.close()  # upon which the process ends
+        for process in self._processes:
+            try:
+                process.wait(timeout=2)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def processes_for(size: int) -> int:
+    """How many processes are worth their start for so many bytes of lines."""
+    if size < MANY_BYTES:
+        return 0
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MOST_PROCESSES, usable) if usable > 1 else 0
+
+
+def _take(connection: Connection, chunk: Chunk) -> list[Found]:
+    try:
+        found: list[Found] = connection.recv()
+    except (EOFError, OSError):  # killed, for its memory say: what it had is checked here
+        return check_lines(chunk.lines)
+    return found
