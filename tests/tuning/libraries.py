@@ -20,14 +20,14 @@ BODIES = {
 }
 
 
-def misbehaving(folder: Path, what: str) -> Path:
-    """A library whose constructor does what `BODIES` says."""
+def misbehaving(folder: Path, what: str, triple: str | None = None) -> Path:
+    """A library whose constructor does what `BODIES` says, for this machine or the platform `triple`."""
     source, library = folder / f"{what}.cc", folder / f"{what}.so"
     source.write_text(
         "#include <stdlib.h>\n#include <unistd.h>\n"
         f"__attribute__((constructor)) static void loaded() {{ {BODIES[what]} }}\n"
     )
-    linker()(str(library), [str(source)])
+    linker(triple)(str(library), [str(source)])
     return library
 
 
@@ -44,12 +44,15 @@ def module(formula: str = "x + 1", parameters: int = 2) -> str:
     )
 
 
-def build_job(folder: Path, name: str = "good", formula: str = "x + 1", parameters: int = 2) -> dict[str, Any]:
-    return {
-        "module": module(formula, parameters),
-        "target": targets.get("native").config(),
-        "library": str(folder / f"{name}.so"),
-    }
+def build_job(
+    folder: Path,
+    name: str = "good",
+    formula: str = "x + 1",
+    parameters: int = 2,
+    target: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    config = target or targets.get("native").config()
+    return {"module": module(formula, parameters), "target": config, "library": str(folder / f"{name}.so")}
 
 
 def built(pool: Pool, folder: Path, name: str = "good", formula: str = "x + 1") -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import targets
 from compiler.tuning.builder import Done
 from compiler.tuning.workers import Outcome, Pool
 from tests.tuning import libraries
@@ -16,10 +17,11 @@ class Planting:
     """Builds as `pool` does; the n-th library of the run (from 1) is what `plants` says: `crash`, `hang`, ... of
     tests/tuning/libraries.py, or `nan`."""
 
-    def __init__(self, pool: Pool, plants: Mapping[int, str], folder: Path) -> None:
+    def __init__(self, pool: Pool, plants: Mapping[int, str], folder: Path, target: targets.Target) -> None:
         self._pool = pool
         self._plants = dict(plants)
         self._folder = folder
+        self._config = target.config()
         self._built = 0
         self.parallel = pool.parallel
 
@@ -48,9 +50,11 @@ class Planting:
             return outcome
         library, arguments = outcome.value
         if plant != "nan":
-            shutil.copyfile(libraries.misbehaving(self._folder, plant), library)
+            shutil.copyfile(libraries.misbehaving(self._folder, plant, str(self._config["mtriple"])), library)
             return outcome
-        job = libraries.build_job(self._folder, formula="te.log(x - x - 1)", parameters=len(arguments))
+        job = libraries.build_job(
+            self._folder, formula="te.log(x - x - 1)", parameters=len(arguments), target=self._config
+        )
         [built] = self._pool.map("build", [job], 60)
         assert built.error is None, built.error
         shutil.copyfile(built.value[0], library)

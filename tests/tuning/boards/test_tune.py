@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import targets
-from compiler.commands.device import identity_at
+from compiler.commands.device import Place, identity_at
 from compiler.frontend import Model
 from compiler.records.record import CHECK_RUN, Record
 from compiler.records.store import Store, open_store
@@ -23,6 +23,8 @@ from compiler.tuning.boards.fleet import Fleet
 from compiler.tuning.state import TuneState, TuneSummary
 from compiler.tuning.tune import Budget, list_tasks, tune
 from compiler.tuning.workers import Pool
+from tests.runtime.agent import agents as agents_of_kinds
+from tests.runtime.emulation.board import emulated_agent
 from tests.tuning import models
 from tests.tuning.boards import agents
 from tests.tuning.boards.agents import KEY, Program, running, wait_until
@@ -90,33 +92,59 @@ def at(count: int, what: Callable[[], None], notices: list[str] | None = None) -
     return progress
 
 
+@pytest.fixture(params=["python", "native", "emulated"])
+def any_agent(request: pytest.FixtureRequest) -> Iterator[Way]:
+    """Agents of each kind; the emulated board's is behind a tracker."""
+    if request.param == "python":
+        yield request.getfixturevalue("agent").way
+    elif request.param == "native":
+        with agents_of_kinds.running(next(k for k in agents_of_kinds.KINDS if k.name == "native")) as started:
+            yield Way(started.address)
+    else:
+        tracker = agents.tracker()
+        with running(tracker), emulated_agent("native", key=KEY, tracker=str(tracker.address)):
+            way = Way(tracker.address, KEY)
+            wait_until("the board is registered", lambda: registered(way) == 1)
+            yield way
+
+
 def test_planted_candidates_fail_with_their_reason_and_the_agent_stays(
-    model: Model, store: Store, pool: Pool, agent: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Model, store: Store, pool: Pool, any_agent: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "BOARD_MEASURE_SECONDS", 3.0)
-    before = ask_status(agent.address)
+    way = any_agent
+    [address] = [b.address for b in known_boards(way.address)] if way.key is not None else [way.address]
+    target = Place(way, identity_at(way)).target("native", None if way.key is not None else 1)
+    monkeypatch.setattr(limits, "BOARD_MEASURE_SECONDS", 3.0 if way.key is None else 8.0)
+    before = ask_status(address)
     phases: set[str] = set()
-    planting = Planting(pool, {4: "crash", 9: "hang", 14: "nan", 20: "abort"}, tmp_path)
-    with fleet(agent.way) as boards:
-        summary = run(model, store, planting, boards, 32, lambda s: phases.add(s.phase))
+    planting = Planting(pool, {4: "crash", 9: "hang", 14: "nan", 20: "abort"}, tmp_path, target)
+    with Fleet(way, target, identity_at(way)) as boards:
+        summary = tune(
+            *(model, target),
+            store=store,
+            budget=Budget(trials=32),
+            runner=boards,
+            builder=planting,
+            progress=lambda s: phases.add(s.phase),
+        )
     made = trials(store)
     assert summary.trials == len(made) == 32 and summary.ended == "the budget is spent" and not summary.lost
     assert sorted(r.error for r in made if r.error is not None) == [
         "crashed the session on the board (SIGABRT)",
         "crashed the session on the board (SIGSEGV)",
         "the output holds NaN",
-        "timed out after 3 s",
+        f"timed out after {limits.BOARD_MEASURE_SECONDS:g} s",
     ]
     assert summary.failed == 4
     [board] = summary.boards
-    assert (board.board, board.trials, board.crashes, board.lost) == (str(agent.address), 28, 2, 0)
-    after = ask_status(agent.address)
+    assert (board.board, board.trials, board.crashes, board.lost) == (str(address), 28, 2, 0)
+    after = ask_status(address)
     assert after["uptime_s"] > before["uptime_s"] and after["failed_sessions"] - before["failed_sessions"] == 2
     # The records are the board's, every task was measured before any twice, and the best kernels are checked there.
-    identity = identity_at(agent.way)
-    fingerprint = board_fingerprint(identity, TARGET)
+    identity = identity_at(way)
+    fingerprint = board_fingerprint(identity, target)
     assert {(r.fingerprint, r.device, r.tvm_version, r.threads) for r in made} == {
-        (fingerprint.id, fingerprint.device, identity.tvm, 1)
+        (fingerprint.id, fingerprint.device, identity.tvm, target.cores)
     }
     count = len(summary.tasks)
     assert len({r.workload for r in made[:count]}) == count
@@ -185,7 +213,7 @@ def test_ctrl_c_ends_it_within_seconds(model: Model, store: Store, pool: Pool, a
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    planting = Planting(pool, dict.fromkeys(range(3, 9), "hang"), tmp_path)
+    planting = Planting(pool, dict.fromkeys(range(3, 9), "hang"), tmp_path, TARGET)
     with fleet(agent.way) as boards:
         started: list[float] = []
 
