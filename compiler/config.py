@@ -1,5 +1,7 @@
 """The user's configuration: a TOML file that nobody needs.
 
+author = "Ada <ada@example.org>"  # whom `logs export` and `logs push` name; nobody, unless it is written here
+
 [remotes]
 origin = "s3://bucket/logs"     # where `logs push` and `logs pull` go without an address
 lab = "ssh://me@server/srv/logs"
@@ -35,13 +37,7 @@ def remotes() -> dict[str, str]:
     Raises EdgetuneError for a file that cannot be read or is not as it should be.
     """
     path = config_file()
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeError) as error:
-        raise EdgetuneError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
-    found = _parse(text, path).get("remotes", {})
+    found = _content(path).get("remotes", {})
     if not isinstance(found, dict) or not all(isinstance(url, str) and url for url in found.values()):
         raise EdgetuneError(f'{path}: [remotes] holds names and addresses, such as origin = "s3://bucket/logs"')
     return dict(found)
@@ -65,6 +61,41 @@ def remote_address(named: str | None) -> str:
         calls = f"it calls {', '.join(sorted(known))}" if known else "it calls none"
         raise UsageError(f"no remote is called {named} in {config_file()} ({calls}); write a folder as ./{named}")
     return named
+
+
+def author() -> str | None:
+    """Who the configuration says is the author of what is shared from here; None where it says nothing.
+
+    Raises EdgetuneError for a file that cannot be read or is not as it should be.
+    """
+    path = config_file()
+    found = _content(path).get("author")
+    if found is None:
+        return None
+    try:
+        return checked_author(found)
+    except EdgetuneError as error:
+        raise EdgetuneError(f"{path}: {error}") from None
+
+
+def checked_author(value: object) -> str:
+    """`value` as an author. Raises EdgetuneError unless it is a line of text of 1 to 200 characters."""
+    from compiler.records.canonical import check_text
+
+    if not isinstance(value, str) or not 0 < len(value.strip()) <= 200:
+        raise EdgetuneError("an author is a line of text of 1 to 200 characters")
+    check_text(value, "the author")
+    return value.strip()
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeError) as error:
+        raise EdgetuneError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+    return _parse(text, path)
 
 
 def _parse(text: str, path: Path) -> dict[str, Any]:

@@ -294,13 +294,18 @@ class Store(Connection):
         workload: str | None = None,
         fingerprint: str | None = None,
         run: str | None = None,
+        author: str | None = None,
     ) -> Iterator[_T]:
-        """As `records`, each row of RECORD_COLUMNS through `convert`."""
+        """As `records`, each row of RECORD_COLUMNS through `convert`.
+
+        author: said to be the author of what was measured here and names none.
+        """
         wanted = {"workload": workload, "fingerprint": fingerprint, "run": run}
         given = {column: value for column, value in wanted.items() if value is not None}
         where = "WHERE " + " AND ".join(f"{column} = ?" for column in given) if given else ""
-        sql = f"SELECT {RECORD_COLUMNS} FROM records {where} ORDER BY workload, fingerprint, trace_id, created, id"
-        return self.stream(sql, tuple(given.values()), convert)
+        columns = RECORD_COLUMNS.replace("author", "CASE WHEN author = '' AND origin IS NULL THEN ? ELSE author END")
+        sql = f"SELECT {columns} FROM records {where} ORDER BY workload, fingerprint, trace_id, created, id"
+        return self.stream(sql, (author or "", *given.values()), convert)
 
     def check(self) -> list[str]:
         """SQLite's integrity check: what is wrong, in its words; empty for a sound file."""

@@ -28,12 +28,15 @@ MANY_BYTES = 16 << 20
 MOST_PROCESSES = 8
 
 
+Numbered = tuple[int, "bytes | None", bool]
+
+
 @dataclass(frozen=True)
 class Chunk:
     """Lines of one file, as `numbered_lines` gives them: (number, line, whether it ended in a newline)."""
 
     file: Path
-    lines: list[tuple[int, bytes | None, bool]]
+    lines: list[Numbered]
 
 
 Row = tuple[Any, ...]
@@ -47,21 +50,30 @@ def chunks_of(files: Iterable[Path]) -> Iterator[Chunk]:
     A file that holds no line is one empty chunk. Raises EdgetuneError when a file cannot be read.
     """
     for file in files:
-        lines: list[tuple[int, bytes | None, bool]] = []
-        size, given = 0, False
-        for number, line, whole in numbered_lines(file):
-            if line is not None and not line.strip():
-                continue
-            lines.append((number, line, whole))
-            size += len(line or b"")
-            if len(lines) >= CHUNK_LINES or size >= CHUNK_BYTES:
-                yield Chunk(file, lines)
-                lines, size, given = [], 0, True
-        if lines or not given:
+        yield from _chunks(file, numbered_lines(file))
+
+
+def chunks_of_lines(source: Path, lines: Iterable[bytes]) -> Iterator[Chunk]:
+    """The same of whole lines from elsewhere; `source` is what errors call it."""
+    return _chunks(source, ((number, line.rstrip(b"\n"), True) for number, line in enumerate(lines, 1)))
+
+
+def _chunks(file: Path, numbered: Iterable[Numbered]) -> Iterator[Chunk]:
+    lines: list[Numbered] = []
+    size, given = 0, False
+    for number, line, whole in numbered:
+        if line is not None and not line.strip():
+            continue
+        lines.append((number, line, whole))
+        size += len(line or b"")
+        if len(lines) >= CHUNK_LINES or size >= CHUNK_BYTES:
             yield Chunk(file, lines)
+            lines, size, given = [], 0, True
+    if lines or not given:
+        yield Chunk(file, lines)
 
 
-def check_lines(lines: Iterable[tuple[int, bytes | None, bool]]) -> list[Found]:
+def check_lines(lines: Iterable[Numbered]) -> list[Found]:
     """What the lines are, each checked completely but for workloads', which are left for `workload_of_line`."""
     found: list[Found] = []
     for number, line, whole in lines:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from compiler.errors import EdgetuneError
 from compiler.records.exchange.layout import records_file, workload_file
-from compiler.records.exchange.lines import record_line, row_line, workload_line
+from compiler.records.exchange.lines import row_line, workload_line
 from compiler.records.rows import FINGERPRINT, WORKLOAD
 from compiler.records.store import Store
 
@@ -28,27 +28,28 @@ class ExportReport:
 
 
 def export_file(
-    store: Store, path: Path | str, *, fingerprint: str | None = None, top: int | None = None
+    store: Store, path: Path | str, *, fingerprint: str | None = None, top: int | None = None, author: str | None = None
 ) -> ExportReport:
     """Writes one file of JSON lines, each workload followed by its records, sorted; replaces the file in one step.
 
     fingerprint: only that one's records, and the workloads they belong to. top: only the best so many of each workload
-    and fingerprint. Raises EdgetuneError when the file cannot be written; what was there before then stays.
+    and fingerprint. author: who the records that were measured here are said to be by, where they do not say it yet.
+    Raises EdgetuneError when the file cannot be written; what was there before then stays.
     """
     path = Path(path)
     with replacing(path) as file:
-        report = export_stream(store, file, fingerprint=fingerprint, top=top)
+        report = export_stream(store, file, fingerprint=fingerprint, top=top, author=author)
     report.files.append(path)
     return report
 
 
 def export_stream(
-    store: Store, file: BinaryIO, *, fingerprint: str | None = None, top: int | None = None
+    store: Store, file: BinaryIO, *, fingerprint: str | None = None, top: int | None = None, author: str | None = None
 ) -> ExportReport:
     """Writes the lines of `export_file` to an open file."""
     report = ExportReport()
     last = None
-    for workload, _fingerprint, lines in _groups(store, fingerprint, top):
+    for workload, _fingerprint, lines in _groups(store, fingerprint, top, author):
         if workload != last:
             file.write(_workload(store, workload))
             report.workloads += 1
@@ -58,7 +59,12 @@ def export_stream(
 
 
 def export_folder(
-    store: Store, folder: Path | str, *, fingerprint: str | None = None, top: int | None = None
+    store: Store,
+    folder: Path | str,
+    *,
+    fingerprint: str | None = None,
+    top: int | None = None,
+    author: str | None = None,
 ) -> ExportReport:
     """Writes the files of a folder of logs (see `layout`): records by fingerprint and kernel, and the kernels.
 
@@ -68,7 +74,7 @@ def export_folder(
     folder = Path(folder)
     report = ExportReport()
     written: set[str] = set()
-    for workload, device, lines in _groups(store, fingerprint, top):
+    for workload, device, lines in _groups(store, fingerprint, top, author):
         path = records_file(folder, device, workload)
         with replacing(path) as file:
             report.records += _write(file, lines)
@@ -101,17 +107,36 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink()
 
 
-def _groups(store: Store, fingerprint: str | None, top: int | None) -> Iterator[tuple[str, str, Iterable[bytes]]]:
+def store_lines(store: Store) -> Iterator[bytes]:
+    """The lines of `export_file`, one after the other."""
+    last = None
+    for workload, _fingerprint, lines in _groups(store, None, None, None):
+        if workload != last:
+            yield _workload(store, workload)
+            last = workload
+        yield from lines
+
+
+def _groups(
+    store: Store, fingerprint: str | None, top: int | None, author: str | None
+) -> Iterator[tuple[str, str, Iterable[bytes]]]:
     """(workload, fingerprint, the lines of its records), sorted by both; records sorted by trace, time and id."""
     if top is None:
-        stream = store.record_rows(_key_and_line, fingerprint=fingerprint)
+        stream = store.record_rows(_key_and_line, fingerprint=fingerprint, author=author)
         for (workload, device), found in groupby(stream, key=itemgetter(0)):
             yield workload, device, (line for _, line in found)
         return
     for workload, device in sorted((s.workload, s.fingerprint) for s in store.summary(fingerprint)):
-        best = store.top(workload, device, top)
+        best = {record.id for record in store.top(workload, device, top)}
         if best:
-            yield workload, device, map(record_line, sorted(best, key=lambda r: (r.trace_id, r.created, r.id)))
+            yield workload, device, _lines_of(store, workload, device, best, author)
+
+
+def _lines_of(store: Store, workload: str, device: str, ids: set[str], author: str | None) -> Iterator[bytes]:
+    def chosen(row: tuple[Any, ...]) -> bytes | None:
+        return row_line(row) if row[0] in ids else None
+
+    return filter(None, store.record_rows(chosen, workload=workload, fingerprint=device, author=author))
 
 
 def _key_and_line(row: tuple[Any, ...]) -> tuple[tuple[str, str], bytes]:

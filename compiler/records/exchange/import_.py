@@ -12,15 +12,17 @@ from compiler.records.exchange.chunks import (
     Row,
     check_lines,
     chunks_of,
+    chunks_of_lines,
     processes_for,
     workload_of_line,
 )
+from compiler.records.exchange.export import store_lines
 from compiler.records.exchange.layout import WORKLOADS_FOLDER, workload_file
 from compiler.records.exchange.metaschedule import RECORD_FILE, WORKLOAD_FILE, import_metaschedule
 from compiler.records.exchange.report import ImportReport
 from compiler.records.record import Workload
 from compiler.records.rows import FINGERPRINT, WORKLOAD
-from compiler.records.store import Store
+from compiler.records.store import FILE_NAME, Store
 
 BATCH = 4_000  # records a transaction: other writers wait for a tenth of a second, not for the whole file
 WORKLOADS_BATCH = 100
@@ -35,7 +37,8 @@ def import_logs(
     target: Mapping[str, Any] | None = None,
     origin: str | None = None,
 ) -> ImportReport:
-    """Imports a JSON lines file, a folder of them, or stock MetaSchedule's two files (their folder, or either file).
+    """Imports a JSON lines file, a folder of them, another store (its folder or its file), or stock MetaSchedule's two
+    files (their folder, or either file).
 
     fingerprint, device, target: where MetaSchedule's records were measured, since its files do not say; without a
     fingerprint they are kept as "unknown". Lines of our own format say it themselves, and these arguments leave them
@@ -54,6 +57,10 @@ def import_logs(
         )  # fmt: skip
     elif path.name in (WORKLOAD_FILE, RECORD_FILE):
         raise EdgetuneError(f"{WORKLOAD_FILE} and {RECORD_FILE} belong together, and {folder} holds only one of them")
+    elif path.is_file() and path.name == FILE_NAME:
+        import_store(store, path, report, origin=origin)
+    elif (path / FILE_NAME).is_file():
+        import_store(store, path / FILE_NAME, report, origin=origin)
     elif path.is_dir():
         files = sorted(file for file in path.rglob("*.jsonl") if file.is_file())
         if not files:
@@ -90,6 +97,20 @@ def import_files(
             lines = {number: line for number, line, _ in chunk.lines}
             for number, item in found:
                 into.take(chunk.file, number, item, lines[number])
+    into.finish()
+
+
+def import_store(store: Store, path: Path, report: ImportReport, *, origin: str) -> None:
+    """Imports all that another store's file holds. It is checked like lines of a file: that store may be anybody's."""
+    if store.path.exists() and store.path.samefile(path):
+        raise EdgetuneError(f"{path} is the store that would take the records in")
+    report.files += 1
+    into = _Into(store, report, None, origin)
+    with Store(path) as other, Checkers(processes_for(_size(path))) as checkers:
+        for chunk, found in checkers.check(chunks_of_lines(path, store_lines(other))):
+            lines = {number: line for number, line, _ in chunk.lines}
+            for number, item in found:
+                into.take(path, number, item, lines[number])
     into.finish()
 
 
