@@ -320,6 +320,39 @@ def logs_curve(
     draw_curves(Output(json), logs, destination, fingerprint, at, least)
 
 
+@logs_.command("verify")
+@click.option("--model", help="The kernels of this model [default: those that this machine has tuned].")
+@click.option("--all", "all_", is_flag=True, help="All kernels that this machine has tuned; the default.")
+@click.option("--batch", type=click.IntRange(1), help="Of --model: its batch size.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", help="Of --model: its precision.")
+@target
+@click.option("--fingerprint", metavar="ID", help="The records of this fingerprint [default: this machine's].")
+@click.option("--remeasure", is_flag=True, help="Measure them, and compare with what they claim.")
+@click.option("--sample", type=click.IntRange(1), help="Of --remeasure: only so many, at random.")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(1, 1000),
+    default=20.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="Of --remeasure: how far off a claim may be.",
+)
+@click.option("--demote", is_flag=True, help="Of --remeasure: keep what was measured in place of claims that are off.")
+@click.option("--forget", is_flag=True, help="Look again at what is quarantined.")
+@logs
+@common
+def logs_verify(json: str | None, **options: Any) -> None:
+    """Put imported records to the test.
+
+    Each is applied to this machine's own kernel in a process with limits, then built and run beside the plain kernel.
+    What does not apply or computes something else is quarantined.
+    """
+    from compiler.commands.logs.verify import VerifyOptions, verify_logs
+    from compiler.report.output import Output
+
+    verify_logs(Output(json), VerifyOptions(**options))
+
+
 @logs_.command("prune")
 @click.option("--keep", type=click.IntRange(1), default=1, show_default=True, help="Records to keep of each kernel.")
 @fingerprint

@@ -30,6 +30,7 @@ class Quarantined:
 
     record: str
     workload: str
+    trace_id: str
     name: str
     fingerprint: str
     origin: str
@@ -91,7 +92,7 @@ def origin_of(store: Store, record: str) -> str | None:
 def quarantined(store: Store, fingerprint: str | None = None) -> list[Quarantined]:
     """The imported records whose traces are quarantined, sorted by kernel; with `fingerprint` only that one's."""
     sql = (
-        "SELECT r.id, r.workload, w.name, r.fingerprint, o.name, v.reason, v.created FROM verdicts AS v "
+        "SELECT r.id, r.workload, r.trace_id, w.name, r.fingerprint, o.name, v.reason, v.created FROM verdicts AS v "
         "JOIN records AS r ON r.workload = v.workload AND r.trace_id = v.trace_id "
         "JOIN workloads AS w ON w.hash = r.workload JOIN origins AS o ON o.number = r.origin "
         "WHERE v.verdict = 'quarantined' AND v.tvm_version = :tvm "
