@@ -16,7 +16,7 @@ from compiler.runtime.agent import processes
 from compiler.runtime.agent.aside import Aside
 from compiler.runtime.agent.door import Client, Door
 from compiler.runtime.agent.handshake import Request
-from compiler.runtime.agent.identity import find_gpu, has_gpu_device, identity
+from compiler.runtime.agent.identity import find_gpu, has_gpu_device, identity, in_brief
 from compiler.runtime.agent.listening import listen, shown
 from compiler.runtime.agent.log import Log
 from compiler.runtime.agent.options import AgentOptions
@@ -104,6 +104,10 @@ class Agent:
             **self._facts(),
         }
 
+    def _brief_status(self) -> dict[str, Any]:
+        status = self.status()
+        return {**status, "identity": in_brief(status["identity"])}
+
     def _facts(self) -> dict[str, Any]:
         now = time.monotonic()
         if self._said is None or now - self._said[0] > _FRESH_SECONDS:
@@ -149,7 +153,7 @@ class Agent:
             self._options.key,
             int(self._listener.getsockname()[1]),
             None if host in _SEEN_BY_TRACKER else host,
-            self.status,
+            self._brief_status,
             lambda: self._sessions.free and not self._queue,
         )
 

@@ -16,6 +16,7 @@ from compiler.version import tool_version
 from targets import cpuinfo
 
 _MAX_CPUINFO = 1 << 16  # bytes
+_BRIEF_CPUINFO = 1 << 13  # some thirty cores of Arm, which may differ; a few of x86, which do not
 
 
 def identity(gpu: dict[str, Any] | None, root: Path = Path("/")) -> dict[str, Any]:
@@ -40,6 +41,11 @@ def identity(gpu: dict[str, Any] | None, root: Path = Path("/")) -> dict[str, An
     }
 
 
+def in_brief(told: dict[str, Any]) -> dict[str, Any]:
+    """`told`, an identity, with fewer processors in its `cpuinfo`: a tracker tells all its boards at once."""
+    return {**told, "cpuinfo": _whole_blocks(told["cpuinfo"], _BRIEF_CPUINFO)}
+
+
 def memory_bytes() -> int | None:
     """The memory of this machine; None where the system does not say."""
     try:
@@ -62,12 +68,16 @@ def find_gpu() -> dict[str, Any] | None:
 
 
 def _cpuinfo(root: Path) -> str:
-    text = read_text(root / "proc/cpuinfo") or ""
+    return _whole_blocks(read_text(root / "proc/cpuinfo") or "", _MAX_CPUINFO)
+
+
+def _whole_blocks(text: str, most: int) -> str:
+    """As many of the processors in `text` as fit into `most` bytes."""
     data = text.encode()
-    if len(data) <= _MAX_CPUINFO:
+    if len(data) <= most:
         return text
-    whole, _, _ = data[:_MAX_CPUINFO].rpartition(b"\n\n")  # of the processors that fit
-    return (whole or data[:_MAX_CPUINFO]).decode(errors="replace")
+    whole, _, _ = data[:most].rpartition(b"\n\n")
+    return (whole or data[:most]).decode(errors="replace")
 
 
 def _glibc() -> str | None:
