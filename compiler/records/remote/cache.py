@@ -38,8 +38,15 @@ class Cache:
         return self.folder / digest
 
     def has(self, digest: str) -> bool:
-        """Whether it is there; what is there was verified when it came."""
-        return self.path(digest).is_file()
+        """Whether it is there, and still what it is called: a crash of the machine can leave less, or nothing."""
+        hashed = hashlib.sha256()
+        try:
+            with self.path(digest).open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    hashed.update(chunk)
+        except OSError:
+            return False
+        return hashed.hexdigest() == digest
 
     def fetch(self, digest: str, chunks: Callable[[], Iterator[bytes]], limit: int, size: int | None = None) -> bool:
         """Makes sure that it is there, read by `chunks`; False if it was already.
@@ -83,8 +90,7 @@ class Cache:
                     raise TransientError(f"{digest[:12]} broke off after {got} of {size} bytes")
                 if hashed.hexdigest() != digest:
                     raise EdgetuneError(f"{digest[:12]} holds something else: its SHA-256 is another")
-                file.flush()
-                os.fsync(file.fileno())
+            # No sync: a pull of a thousand parts would wait a thousand times, and `has` looks at what is there.
             temporary.replace(self.path(digest))
         except OSError as error:
             raise EdgetuneError(f"cannot write {temporary}: {error.strerror}") from None

@@ -136,7 +136,7 @@ class FolderRemote(FileRemote):
             return MissingError(f"{self.root / path} is not there")
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
             return EdgetuneError(
-                f"cannot {what} {self.root / path}: a symbolic link or a file lies where a folder should"
+                f"cannot {what} {self.root / path}: a link lies there, or a file where a folder should be"
             )
         return EdgetuneError(f"cannot {what} {self.root / path}: {error.strerror}")
 

@@ -33,6 +33,11 @@ class HubRemote(ObjectRemote):
         self._repository = {"repo_id": "/".join(repository), "repo_type": kind or "model"}
         self._below = "/".join(words[3 if kind else 2 :])
 
+    @property
+    def container(self) -> str:
+        """The repository, which is made on the Hub's pages or by `hf repo create`."""
+        return self.root.removesuffix(self._below).rstrip("/")
+
     def publish(self, parts: Sequence[LocalPart], entries: Sequence[LocalEntry], told: Told) -> None:
         from huggingface_hub import CommitOperationAdd
 

@@ -42,6 +42,11 @@ class ObjectRemote(FileRemote):
         self._fs = filesystem if filesystem is not None else _open(self.protocol)
         self.root = path.strip("/") if self.protocol != "memory" else "/" + path.strip("/")
 
+    @property
+    def container(self) -> str:
+        """What must exist before anything can be put below it: the bucket."""
+        return self.root.strip("/").split("/")[0]
+
     def list_index(self) -> Iterator[str]:
         prefix = f"{self.root}/{INDEX}/"
         try:
@@ -99,12 +104,11 @@ class ObjectRemote(FileRemote):
 
     def _must_exist(self) -> None:
         """Raises where the bucket itself is not there: `find` takes that for an empty one."""
-        bucket = self.root.strip("/").split("/")[0]
         if self.protocol != "memory":
             try:
-                self._fs.ls(bucket, refresh=True)
+                self._fs.ls(self.container, refresh=True)
             except FileNotFoundError:
-                raise EdgetuneError(f"{self.url}: there is no bucket {bucket}, or it is not yours to see") from None
+                raise EdgetuneError(f"{self.url}: there is no {self.container}, or it is not yours to see") from None
 
     def said(self, error: Exception, what: str, path: str) -> EdgetuneError:
         """What a failure of the library means (see `object_errors`)."""

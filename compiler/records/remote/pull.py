@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from compiler.errors import EdgetuneError
-from compiler.records.exchange.import_ import import_file
+from compiler.records.exchange.import_ import import_files
 from compiler.records.exchange.report import ImportReport
 from compiler.records.remote.cache import Cache, caches
 from compiler.records.remote.index import Part
@@ -23,6 +23,8 @@ from compiler.records.store import Store
 from compiler.version import tool_version
 
 _NOTE = "pulled "
+_MERGED_PARTS = 256
+_MERGED_BYTES = 16 << 20
 _GOES_ON = "what came is kept, and the same command goes on from there"
 
 
@@ -77,14 +79,15 @@ def pull(
     if not missing:
         return report
     progress(f"Fetching {len(missing)} parts, {total / 1e6:.1f} MB")
-    for done, (item, error, fetched) in enumerate(_fetched(remote, parts, missing), 1):
-        if error is None:
-            error = _import(store, remote, parts, item, report)
-        if error is not None:
-            report.refused.append(f"part {item.part.sha256[:12]}: {error}")
-        report.parts += fetched
-        report.bytes_fetched += item.part.size if fetched else 0
-        progress(f"Fetched and merged {done} of {len(missing)} parts")
+    with _Merging(store, remote.url, parts, report) as merging:
+        for done, (item, error, fetched) in enumerate(_fetched(remote, parts, missing), 1):
+            report.parts += fetched
+            report.bytes_fetched += item.part.size if fetched else 0
+            if error is None:
+                merging.take(item)
+            else:
+                report.refused.append(f"part {item.part.sha256[:12]}: {error}")
+            progress(f"Fetched {done} of {len(missing)} parts")
     return report
 
 
@@ -148,24 +151,67 @@ def _fetched(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _import(store: Store, remote: Remote, cache: Cache, item: _Wanted, report: PullReport) -> EdgetuneError | None:
-    """Takes in a part that is in the cache, and notes it. Returns why it cannot be used, or None."""
-    before = report.imported.skipped_count
-    packed = cache.path(item.part.sha256)
-    with tempfile.TemporaryDirectory(prefix="edgetune-pull-") as folder:
-        lines = Path(folder) / f"{item.part.sha256[:12]}.jsonl"
+class _Merging:
+    """Takes parts that are in the cache into the store, several at a time: each transaction waits for the disk."""
+
+    def __init__(self, store: Store, origin: str, cache: Cache, report: PullReport) -> None:
+        self._store, self._origin, self._cache, self._report = store, origin, cache, report
+        self._folder = tempfile.TemporaryDirectory(prefix="edgetune-pull-")
+        self._waiting: dict[Path, _Wanted] = {}
+        self._bytes = 0
+
+    def take(self, item: _Wanted) -> None:
+        """Unpacks a part and keeps it for the next merge, which is done where there is enough for it."""
+        if self._waiting and (
+            next(iter(self._waiting.values())).fingerprint != item.fingerprint
+            or len(self._waiting) >= _MERGED_PARTS
+            or self._bytes + item.part.unpacked > _MERGED_BYTES
+        ):
+            self.merge()
+        # Two folders deep, since an import looks for kernels beside the folder that a file lies in.
+        lines = Path(self._folder.name) / "parts" / f"{item.part.sha256}.jsonl"
+        lines.parent.mkdir(exist_ok=True)
         try:
-            unpack(item.part, packed, lines)
+            unpack(item.part, self._cache.path(item.part.sha256), lines)
         except FileNotFoundError:
-            return EdgetuneError("another pull has taken it in; run this one again")
+            self._report.refused.append(f"part {item.part.sha256[:12]}: another pull has it; run this one again")
+        except OSError as error:
+            raise EdgetuneError(f"cannot write {lines}: {error.strerror}") from None
         except EdgetuneError as error:
-            cache.drop(item.part.sha256)
-            return error
-        import_file(store, lines, report.imported, only=item.fingerprint, origin=remote.url)
-    # What this edgetune cannot read, a newer one may.
-    store.set_note(_key(item), "" if report.imported.skipped_count == before else tool_version())
-    cache.drop(item.part.sha256)
-    return None
+            self._cache.drop(item.part.sha256)
+            self._report.refused.append(f"part {item.part.sha256[:12]}: {error}")
+        else:
+            self._waiting[lines] = item
+            self._bytes += item.part.unpacked
+
+    def merge(self) -> None:
+        """Imports what waits, and notes it, so that it is not fetched again."""
+        if not self._waiting:
+            return
+        waiting, self._waiting, self._bytes = self._waiting, {}, 0
+        fingerprint = next(iter(waiting.values())).fingerprint
+        report = self._report.imported
+        listed, before = len(report.skipped), report.skipped_count
+        import_files(self._store, list(waiting), report, only=fingerprint, origin=self._origin)
+        skipped = {line.file for line in report.skipped[listed:]}
+        all_listed = len(report.skipped) - listed == report.skipped_count - before
+        # What this edgetune cannot read, a newer one may.
+        sound = {path: all_listed and path.name not in skipped for path in waiting}
+        self._store.set_notes({_key(item): "" if sound[path] else tool_version() for path, item in waiting.items()})
+        for path, item in waiting.items():
+            self._cache.drop(item.part.sha256)
+            path.unlink()
+
+    def __enter__(self) -> _Merging:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            # What came before a connection was lost is kept; after Ctrl-C, it stays in the cache.
+            if kind is None or issubclass(kind, EdgetuneError):
+                self.merge()
+        finally:
+            self._folder.cleanup()
 
 
 def _key(item: _Wanted) -> str:
