@@ -293,14 +293,34 @@ def logs_import(source: str, target: str | None, fingerprint: str | None, logs: 
 @click.argument("destination", metavar="FILE.jsonl|DIR|-")
 @fingerprint
 @click.option("--top", type=click.IntRange(1), help="Only the best so many records of each kernel.")
+@click.option(
+    "--format",
+    type=click.Choice(["edgetune", "metaschedule"]),
+    default="edgetune",
+    show_default=True,
+    help="Ours, or the two JSON files of stock MetaSchedule.",
+)
+@click.option("--author", metavar="NAME", help="Who measured what was measured here [default: the configuration's].")
 @logs
 @common
-def logs_export(destination: str, fingerprint: str | None, top: int | None, logs: str | None, json: str | None) -> None:
+def logs_export(destination: str, logs: str | None, json: str | None, **options: Any) -> None:
     """Write sorted, self-contained JSON lines: one file, a folder with a file per kernel, or stdout (-)."""
-    from compiler.commands.logs.export import export_logs
+    from compiler.commands.logs.export import ExportOptions, export_logs
     from compiler.report.output import Output
 
-    export_logs(Output(json), logs, destination, fingerprint, top)
+    export_logs(Output(json), logs, destination, ExportOptions(**options))
+
+
+@logs_.command("merge")
+@click.argument("sources", nargs=-1, required=True, metavar="FILE|DIR ...")
+@click.option("-o", "destination", required=True, metavar="FILE.jsonl|DIR", help="Where the union is written.")
+@common
+def logs_merge(sources: Sequence[str], destination: str, json: str | None) -> None:
+    """Merge files, folders of logs and record stores into one: each record once, in whatever order they come."""
+    from compiler.commands.logs.merge import merge_logs
+    from compiler.report.output import Output
+
+    merge_logs(Output(json), sources, destination)
 
 
 @logs_.command("curve")

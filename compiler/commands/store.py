@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import targets
-from compiler.errors import UsageError
+from compiler.errors import EdgetuneError, UsageError
 from compiler.records import store
 from compiler.records.store import Store
 
@@ -26,6 +26,40 @@ def existing_store(logs: str | None) -> Store:
     if not folder.is_file() and not (folder / store.FILE_NAME).exists():
         raise UsageError(f"there are no records in {folder}: `edgetune tune` and `edgetune logs import` make some")
     return open_store(logs)
+
+
+@contextmanager
+def store_to_fill(logs: str | None) -> Iterator[Store]:
+    """The store as `open_store` opens it. Where there is none, it comes into being only once the body is through: what
+    fails leaves no empty store behind, which would look like one that has lost its records."""
+    folder = _folder(logs)
+    path = folder / store.FILE_NAME
+    if folder.is_file() or path.exists():
+        with open_store(logs) as opened:
+            yield opened
+        return
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    new = folder / f".{store.FILE_NAME}.{os.getpid()}.part"
+    try:
+        with Store(new) as opened:
+            yield opened
+        _take_place(new, path)
+    finally:
+        for left in (new, *(new.with_name(new.name + end) for end in ("-wal", "-shm", "-journal"))):
+            left.unlink(missing_ok=True)
+        with suppress(OSError):  # not empty: the store is there
+            for place in made:
+                place.rmdir()
+
+
+def _take_place(new: Path, path: Path) -> None:
+    """Calls a new store by its name, unless another process has made one meanwhile, whose records would be lost."""
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        raise EdgetuneError(f"another process has just made {path}: run the command again to add to it") from None
+    except OSError:  # a file system without links
+        new.rename(path)
 
 
 NO_SHIPPED = "EDGETUNE_NO_SHIPPED_LOGS"

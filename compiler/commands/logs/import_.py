@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import targets
 from compiler.commands.hardware import find_target
+from compiler.commands.logs.warnings import warn_of
 from compiler.commands.source import must_be_file
-from compiler.commands.store import open_store
+from compiler.commands.store import store_to_fill
 from compiler.errors import EdgetuneError
 from compiler.report import format as fmt
 from compiler.report.output import Output
 from compiler.report.steps import steps
-
-_WARNINGS = 20
 
 
 def import_logs(output: Output, logs: str | None, source: str, target: str | None, fingerprint: str | None) -> None:
@@ -28,19 +27,14 @@ def import_logs(output: Output, logs: str | None, source: str, target: str | Non
         options, device = chosen.config(), mark.device
         fingerprint = fingerprint or mark.id
     must_be_file(source, "FILE|DIR")
-    with steps(output) as step, open_store(logs) as store:
+    with steps(output) as step, store_to_fill(logs) as store:
         step(f"Importing {source}")
         report = import_into(store, source, fingerprint=fingerprint, device=device, target=options)
-    for skipped in report.skipped[:_WARNINGS]:
-        output.warn(f"{skipped.file}:{skipped.line}: skipped: {skipped.reason}")
-    if report.skipped_count > _WARNINGS:
-        output.warn(f"{fmt.count(report.skipped_count - _WARNINGS, 'more line')} skipped")
-    for note in report.notes:
-        output.warn(note)
-    output.say(
-        f"{report.added} records added, {report.known} were there already, {report.skipped_count} lines skipped "
-        f"({fmt.count(report.files, 'file')})"
-    )
-    output.json([report])
-    if not report.added + report.known:
-        raise EdgetuneError(f"{source} holds no record that can be used")
+        warn_of(output, report)
+        output.say(
+            f"{report.added} records added, {report.known} were there already, {report.skipped_count} lines skipped "
+            f"({fmt.count(report.files, 'file')})"
+        )
+        output.json([report])
+        if not report.added + report.known:
+            raise EdgetuneError(f"{source} holds no record that can be used")

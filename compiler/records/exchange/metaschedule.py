@@ -35,7 +35,7 @@ from compiler.records.trace_rules import check_trace, normalise_trace
 WORKLOAD_FILE = "database_workload.json"
 RECORD_FILE = "database_tuning_record.json"
 
-_FAILED_SECONDS = 1e10
+FAILED_SECONDS = 1e10
 _FAILED = "failed; MetaSchedule's file does not say why"
 _BATCH = 1_000
 
@@ -161,7 +161,7 @@ def _seconds(value: Any) -> tuple[tuple[float, ...], str | None]:
         return (), _FAILED
     if not (isinstance(value, list) and all(type(item) in (int, float) for item in value)):
         raise EdgetuneError("the seconds are not a list of numbers")
-    if not value or all(item == _FAILED_SECONDS for item in value):
+    if not value or all(item == FAILED_SECONDS for item in value):
         return (), _FAILED
     return tuple(float(item) for item in value), None
 
