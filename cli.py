@@ -279,14 +279,23 @@ def logs_show(which: str, logs: str | None, json: str | None) -> None:
 @click.argument("source", metavar="FILE|DIR")
 @click.option("--target", help="Of MetaSchedule's files: the target that they were measured on.")
 @click.option("--fingerprint", metavar="ID", help="Of MetaSchedule's files: the fingerprint of the machine.")
+@click.option(
+    "--require-signed", is_flag=True, help="Only a folder that --signer has signed, and none of it otherwise."
+)
+@click.option(
+    "--signer", metavar="KEY|IDENTITY", help="A file with a public key, or an e-mail or web address (sigstore)."
+)
+@click.option("--issuer", metavar="URL", help="Who vouches for an identity, as https://accounts.google.com does.")
 @logs
 @common
-def logs_import(source: str, target: str | None, fingerprint: str | None, logs: str | None, json: str | None) -> None:
+def logs_import(
+    source: str, target: str | None, fingerprint: str | None, logs: str | None, json: str | None, **options: Any
+) -> None:
     """Take in JSON lines, or stock MetaSchedule's two JSON files. What is there already stays as it is."""
     from compiler.commands.logs.import_ import import_logs
     from compiler.report.output import Output
 
-    import_logs(Output(json), logs, source, target, fingerprint)
+    import_logs(Output(json), logs, source, target, fingerprint, **options)
 
 
 @logs_.command("export")
@@ -301,6 +310,7 @@ def logs_import(source: str, target: str | None, fingerprint: str | None, logs: 
     help="Ours, or the two JSON files of stock MetaSchedule.",
 )
 @click.option("--author", metavar="NAME", help="Who measured what was measured here [default: the configuration's].")
+@click.option("--sign", metavar="KEY", help="Sign the folder: a file with a private key, or `sigstore`.")
 @logs
 @common
 def logs_export(destination: str, logs: str | None, json: str | None, **options: Any) -> None:
@@ -498,7 +508,6 @@ def deploy(source: str | None, json: str | None, **options: Any) -> None:
 def devices(rpc: str | None, key: str | None, json: str | None) -> None:
     """List boards: what they are, whether they are free, how warm they are."""
     from compiler.commands.devices import devices as work
-
     from compiler.report.output import Output
 
     work(Output(json), rpc, key)

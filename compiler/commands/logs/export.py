@@ -32,17 +32,20 @@ class ExportOptions:
     top: int | None = None
     format: str = OURS
     author: str | None = None
+    sign: str | None = None
 
 
 def export_logs(output: Output, logs: str | None, destination: str, options: ExportOptions) -> None:
     """Write sorted JSON lines: one file where the name ends in .jsonl, stdout for -, else a folder with a file per
-    kernel; or the two files of stock MetaSchedule's database.
+    kernel; or the two files of stock MetaSchedule's database. A folder is signed where a key is given.
 
     Raises EdgetuneError where there is nothing to write or no place for it.
     """
     if destination == STDOUT and output.json_to_stdout:
         raise UsageError("logs export - and --json - both write to stdout: give one of them a file")
     path = Path(destination)
+    if options.sign is not None and (destination == STDOUT or path.suffix == ".jsonl"):
+        raise UsageError(f"--sign signs a folder, and {destination} is none")
     with existing_store(logs) as store, steps(output) as step:
         must_know(store, options.fingerprint)
         tasks = store.summary(options.fingerprint)
@@ -55,9 +58,17 @@ def export_logs(output: Output, logs: str | None, destination: str, options: Exp
         report = (
             _to_metaschedule(store, path, options) if options.format == METASCHEDULE else _write(store, path, options)
         )
+        if options.sign is not None:
+            from compiler.records.trust.bundle import sign_folder
+
+            step("Signing")
+            sign_folder(path, report.files, options.sign)
     if destination != STDOUT:
         records, workloads = fmt.count(report.records, "record"), fmt.count(report.workloads, "workload")
-        output.say(f"{records} of {workloads} written to {destination} ({fmt.count(len(report.files), 'file')})")
+        output.say(
+            f"{records} of {workloads} written to {destination} ({fmt.count(len(report.files), 'file')}"
+            + (", signed)" if options.sign is not None else ")")
+        )
     output.json([{"records": report.records, "workloads": report.workloads, "files": [str(f) for f in report.files]}])
 
 

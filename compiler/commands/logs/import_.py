@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
 import targets
 from compiler.commands.hardware import find_target
 from compiler.commands.logs.warnings import warn_of
 from compiler.commands.source import must_be_file
 from compiler.commands.store import store_to_fill
-from compiler.errors import EdgetuneError
+from compiler.errors import EdgetuneError, UsageError
+from compiler.records.trust.bundle import verified_copy
 from compiler.report import format as fmt
 from compiler.report.output import Output
 from compiler.report.steps import steps
 
 
-def import_logs(output: Output, logs: str | None, source: str, target: str | None, fingerprint: str | None) -> None:
+def import_logs(
+    output: Output,
+    logs: str | None,
+    source: str,
+    target: str | None,
+    fingerprint: str | None,
+    *,
+    require_signed: bool = False,
+    signer: str | None = None,
+    issuer: str | None = None,
+) -> None:
     """Take in JSON lines or MetaSchedule's two files; bad lines are listed and skipped.
 
-    Raises EdgetuneError when not one record is good.
+    With `require_signed` or a `signer` only a folder that the signer has signed, and none of it otherwise: see
+    `trust.bundle.verified_copy`. Raises EdgetuneError for another, and when not one record is good.
     """
     from compiler.records.exchange.import_ import import_logs as import_into
 
@@ -27,9 +43,19 @@ def import_logs(output: Output, logs: str | None, source: str, target: str | Non
         options, device = chosen.config(), mark.device
         fingerprint = fingerprint or mark.id
     must_be_file(source, "FILE|DIR")
-    with steps(output) as step, store_to_fill(logs) as store:
+    if signer is None and (require_signed or issuer is not None):
+        raise UsageError("say whose signature is wanted: --signer, a file with a public key or an identity")
+    with ExitStack() as stack:
+        step = stack.enter_context(steps(output))
+        place, origin = source, None
+        if signer is not None:
+            step("Checking the signature")
+            place = stack.enter_context(tempfile.TemporaryDirectory(prefix="edgetune-signed-"))
+            verified_copy(Path(source), signer, issuer, Path(place))
+            origin = f"{Path(source).absolute()}, signed by {signer}"
+        store = stack.enter_context(store_to_fill(logs))
         step(f"Importing {source}")
-        report = import_into(store, source, fingerprint=fingerprint, device=device, target=options)
+        report = import_into(store, place, fingerprint=fingerprint, device=device, target=options, origin=origin)
         warn_of(output, report)
         output.say(
             f"{report.added} records added, {report.known} were there already, {report.skipped_count} lines skipped "
