@@ -85,7 +85,7 @@ class ThisMachine:
 
         self._sensors = Sensors()
         self._gpu = target.kind == "cuda"
-        self._runtime = _runtime(target.kind)
+        self._runtime = runtime_of(target.kind)
 
     def read(self) -> Provenance:
         """The circumstances now: a millisecond or two."""
@@ -132,7 +132,7 @@ def of_readings(
     )
 
 
-def _runtime(kind: str) -> str | None:
+def runtime_of(kind: str) -> str | None:
     """What TVM generates code with: it decides about speed as much as TVM does."""
     if kind != "llvm":
         return None

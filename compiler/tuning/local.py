@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import targets
+from compiler.records.provenance import ThisMachine
 from compiler.tuning import limits
 from compiler.tuning.state import BoardsState, BoardSummary
 from compiler.tuning.work import Measured, Trial
@@ -23,6 +24,7 @@ class LocalRunner:
         self.fingerprint = targets.fingerprint(target)
         self.tvm_version = targets.tvm_version()
         self.remarks: dict[str, Any] = {}
+        self._machine = ThisMachine(target)
         self._pool = Pool(1, target.cores)
         self._waiting: deque[Trial] = deque()
 
@@ -33,7 +35,9 @@ class LocalRunner:
         if not self._waiting:
             return []
         trial = self._waiting.popleft()
-        return [Measured(trial, self.measure(trial))]
+        outcome = self.measure(trial)
+        trial.provenance = self._machine.read()
+        return [Measured(trial, outcome)]
 
     def measure(self, trial: Trial) -> Outcome:
         """Measure one trial."""

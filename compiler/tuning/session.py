@@ -149,6 +149,7 @@ class Session:
             created=now(),
             run=self.unfinished.id,
             extra=self.runner.remarks,
+            provenance=trial.provenance.with_trials(self.store.trials(state.hash, self.fingerprint.id) + 1),
         )
         if state.hash not in self.known:
             from compiler.records.workload import workload_of

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from compiler.records.provenance import NOTHING_KNOWN, Provenance
 from compiler.tuning import limits
 from compiler.tuning.state import TaskState
 from compiler.tuning.workers import Outcome
@@ -40,7 +42,8 @@ class Trial:
     """A candidate on its way: proposed, then built, then measured.
 
     `library`, `arguments` (shape and dtype of each parameter) and `weights` (which of them are) are what building gave.
-    `again` is a measurement that is made once more, because its board was not itself when it made it.
+    `again` is a measurement that is made once more, because its board was not itself when it made it. `provenance` is
+    in what state the machine was that measured, `readings` what a board's sensors read last before.
     """
 
     work: Work
@@ -49,6 +52,8 @@ class Trial:
     arguments: list[tuple[tuple[int, ...], str]] | None = None
     weights: list[int] = field(default_factory=list)
     again: bool = False
+    provenance: Provenance = NOTHING_KNOWN
+    readings: Mapping[str, Any] = field(default_factory=dict)
 
     def built(self, outcome: Outcome) -> str | None:
         """Take what building gave; None, or why there is nothing to measure."""

@@ -31,6 +31,7 @@ class Board:
     def measured(self, trial: Trial, seconds: list[float]) -> None:
         """Note what a trial took here. The first kernel that was timed in earnest becomes the reference."""
         self.summary.trials += 1
+        trial.readings = self.health.sensors
         if self.reference is None and len(seconds) > 1:
             self.reference = {**trial.job(), "give_up": None}  # its library stays for the run
             self.health.set_reference(seconds)

@@ -11,6 +11,7 @@ from typing import Any
 
 import targets
 from compiler.errors import EdgetuneError
+from compiler.records.provenance import of_readings, runtime_of
 from compiler.report import format as fmt
 from compiler.runtime.rpc import tracker
 from compiler.runtime.rpc.address import Address, Way
@@ -61,6 +62,12 @@ class Fleet:
         self.tvm_version = first.tvm
         known = {"board": first.board, "power_mode": first.power_mode, "governor": first.governor}
         self.remarks: dict[str, Any] = {what: value for what, value in known.items() if value is not None}
+        self._circumstances = {
+            "governor": first.governor,
+            "power_mode": first.power_mode,
+            "system": f"Linux {first.kernel} {first.machine}" if first.kernel else None,
+            "runtime": runtime_of(target.kind),
+        }
         self.device = "cuda" if target.kind == "cuda" else "cpu"
         self.closing = threading.Event()
         self.jobs = JobQueue()
@@ -175,6 +182,7 @@ class Fleet:
             return
         if not outcome.value:
             Path(job.trial.library).unlink(missing_ok=True)
+        job.trial.provenance = of_readings(job.trial.readings, gpu=self.device == "cuda", **self._circumstances)
         self._measured.put(Measured(job.trial, outcome))
 
     def again(self, trials: Sequence[Trial]) -> None:

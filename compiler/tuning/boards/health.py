@@ -45,6 +45,8 @@ class Health:
         """Seconds of the reference kernel when the board was itself."""
         self.ratio = 1.0
         """The reference's last time, as a multiple of that."""
+        self.sensors: Mapping[str, Any] = {}
+        """What the board's sensors read the last time."""
         self._clock = clock
         self._sensors_due = clock()
         self._reference_due = math.inf
@@ -58,6 +60,7 @@ class Health:
     def note_sensors(self, sensors: Mapping[str, Any]) -> bool:
         """Note what the board reads (`sensors` of the protocol); whether it is to cool down."""
         self._sensors_due = self._clock() + SENSORS_SECONDS
+        self.sensors = sensors
         hottest = hottest_of(sensors)
         if hottest is None:
             return False
