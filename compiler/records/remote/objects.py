@@ -23,7 +23,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         "config_kwargs": {
             "connect_timeout": CONNECT_S,
             "read_timeout": READ_S,
-            "retries": {"max_attempts": 2, "mode": "standard"},
+            "retries": {"total_max_attempts": 1},
         }
     },
     "gs": {"timeout": READ_S},
@@ -123,7 +123,10 @@ def _open(protocol: str) -> Any:
         raise missing from None
     try:
         settings = _SETTINGS.get(protocol, {})
-        return fsspec.filesystem(protocol, skip_instance_cache=protocol != "memory", **settings)
+        made = fsspec.filesystem(protocol, skip_instance_cache=protocol != "memory", **settings)
+        if protocol == "s3":
+            made.retries = 1  # `retrying` is ours, and one pause within another takes minutes
+        return made
     except ImportError:
         raise missing from None
     except Exception as error:  # noqa: BLE001

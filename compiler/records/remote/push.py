@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
-from compiler.errors import EdgetuneError
+from compiler.errors import EdgetuneError, UsageError
 from compiler.records.record import UNKNOWN_FINGERPRINT, Record
 from compiler.records.remote.cache import caches
 from compiler.records.remote.compact import COMPACT_ABOVE, compact
@@ -52,8 +52,11 @@ def push(
 
     fingerprint: only that one's. top: only the best so many records of each kernel. Records that are quarantined stay
     here, and so do those of which nobody knows on what they were measured. Several may push at the same time, and one
-    that is killed has added nothing, or all. Raises EdgetuneError where the remote cannot be read or written.
+    that is killed has added nothing, or all. Raises UsageError where nobody can push, EdgetuneError
+    where the remote cannot be read or written.
     """
+    if not remote.can_write:
+        raise UsageError(f"{remote.url} can be pulled from only: push to the folder or bucket that it serves")
     report = PushReport(remote.url)
     chosen = [name for name in store.fingerprints() if name != UNKNOWN_FINGERPRINT and fingerprint in (None, name)]
     if not chosen:

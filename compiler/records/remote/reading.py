@@ -30,12 +30,14 @@ class Index:
 def read_index(remote: Remote, cache: Cache, wanted: Callable[[str], bool]) -> Index:
     """Reads all entries of fingerprints that are `wanted`.
 
-    An entry that disappears between listing and reading was replaced by a larger one: then we look again. Entries that
-    are not what they should be are refused, and no reason to stop: anybody who may push can put one there. Raises
+    An entry that disappears between listing and reading was replaced by a larger one: then we look again. One that is
+    listed again and not there again, or is not what it should be, is refused, and no reason to stop: anybody who may
+    push can put one there. Raises
     EdgetuneError where the remote cannot be listed or reached.
     """
     index = Index()
     refused: dict[EntryName, str] = {}
+    missed: set[EntryName] = set()
     total = 0
     for _ in range(_ROUNDS):
         names = remote.entries()
@@ -46,7 +48,8 @@ def read_index(remote: Remote, cache: Cache, wanted: Callable[[str], bool]) -> I
         with ThreadPoolExecutor(remote.workers) as pool:
             new = [name for name in chosen if name not in index.entries and name not in refused]
             for name, result in zip(new, pool.map(partial(_read, remote, cache), new), strict=True):
-                if isinstance(result, MissingError):
+                if isinstance(result, MissingError) and name not in missed:
+                    missed.add(name)
                     gone = True
                 elif isinstance(result, TransientError):
                     raise result

@@ -35,7 +35,8 @@ PART = "application/vnd.edgetune.logs.part.v1"
 _TAG = "entry-"
 _MAX_TAGS_BYTES = 4 << 20
 _MAX_PAGES = 1_000
-_REPOSITORY = re.compile(r"[a-z0-9]+([._/-]+[a-z0-9]+)*")
+_WORD = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(rf"{_WORD}(?:/{_WORD})*")
 
 
 class RegistryRemote(Remote):
@@ -84,7 +85,7 @@ class RegistryRemote(Remote):
             retrying(partial(self._tag, entry))
 
     def remove(self, entries: Sequence[EntryName]) -> None:
-        raise UsageError(f"{self.url}: entries of a registry are not removed")
+        raise NotImplementedError
 
     def close(self) -> None:
         self._http.close()

@@ -58,6 +58,7 @@ class Remote(ABC):
     """The address, for people and as the origin of records; it holds no credentials."""
     workers: int = 8
     """Transfers that make sense at once."""
+    can_write: bool = True
     can_remove: bool = True
     """Whether index entries can be replaced by fewer."""
 
@@ -79,11 +80,11 @@ class Remote(ABC):
 
     @abstractmethod
     def publish(self, parts: Sequence[LocalPart], entries: Sequence[LocalEntry], told: Told) -> None:
-        """Adds all parts, and only then the entries. What has returned is there for everybody."""
+        """Adds all parts, then the entries; what has returned is there for everybody. Only where `can_write`."""
 
     @abstractmethod
     def remove(self, entries: Sequence[EntryName]) -> None:
-        """Removes index entries; what is not there any more is no error."""
+        """Removes index entries; what is not there any more is no error. Only where `can_remove`."""
 
     def close(self) -> None:  # noqa: B027 - most have nothing to close
         """Ends connections."""

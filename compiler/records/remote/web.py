@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from compiler.errors import EdgetuneError, UsageError
+from compiler.errors import EdgetuneError
 from compiler.records.canonical import parse_strict
 from compiler.records.remote.files import LISTING_KIND, known_entries
 from compiler.records.remote.http import Http
@@ -19,7 +19,7 @@ _MAX_LISTING_BYTES = 32 << 20
 class WebRemote(Remote):
     """Files below an http(s) address. A login, where one is needed, comes from ~/.netrc."""
 
-    can_remove = False
+    can_write = can_remove = False
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -49,10 +49,10 @@ class WebRemote(Remote):
         return self._http.chunks(f"{self.url}/{part_path(part.sha256)}", limit=part.size)
 
     def publish(self, parts: Sequence[LocalPart], entries: Sequence[LocalEntry], told: Told) -> None:
-        raise UsageError(f"{self.url} can be pulled from only: push to the folder or bucket that it serves")
+        raise NotImplementedError
 
     def remove(self, entries: Sequence[EntryName]) -> None:
-        raise UsageError(f"{self.url} can be pulled from only")
+        raise NotImplementedError
 
     def close(self) -> None:
         self._http.close()
