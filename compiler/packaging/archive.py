@@ -67,13 +67,14 @@ def _padding(size: int, unit: int) -> int:
     return -size % unit
 
 
-def write(path: Path, members: Mapping[str, Path | bytes]) -> None:
+def write(path: Path, members: Mapping[str, Path | bytes], most: int = MAX_MEMBERS) -> None:
     """Write an archive in one step: `path` holds the old bytes or all of the new ones, whatever happens in between.
 
-    Raises EdgetuneError when a name cannot be a member's, a member is too large, or the disk refuses.
+    Raises EdgetuneError when a name cannot be a member's, a member is too large, there are more than `most`, or the disk
+    refuses.
     """
-    if len(members) > MAX_MEMBERS:
-        raise EdgetuneError(f"a package holds at most {MAX_MEMBERS} members, not {len(members)}")
+    if len(members) > most:
+        raise EdgetuneError(f"a package holds at most {most} members, not {len(members)}")
     for name in members:
         check_name(name)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
@@ -127,12 +128,13 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def read_members(file: BinaryIO) -> list[Member]:
-    """The members of an archive, in order; reads headers and padding only. Raises DamagedArchiveError."""
+def read_members(file: BinaryIO, most: int = MAX_MEMBERS) -> list[Member]:
+    """The members of an archive, `most` at most, in order; reads headers and padding only. Raises DamagedArchiveError."""
     end = os.fstat(file.fileno()).st_size
     if end == 0:
         raise DamagedArchiveError("it is empty")
     members: list[Member] = []
+    names: set[str] = set()
     offset = 0
     while True:
         block = _read(file, offset, BLOCK)
@@ -141,11 +143,12 @@ def read_members(file: BinaryIO) -> list[Member]:
         member = _parse_header(block, offset)
         if member.offset + member.size > end:
             raise DamagedArchiveError(f"it ends within {member.name}")
-        if any(member.name == earlier.name for earlier in members):
+        if member.name in names:
             raise DamagedArchiveError(f"it holds {member.name} twice")
-        if len(members) == MAX_MEMBERS:
-            raise DamagedArchiveError(f"it holds more than {MAX_MEMBERS} members")
+        if len(members) == most:
+            raise DamagedArchiveError(f"it holds more than {most} members")
         members.append(member)
+        names.add(member.name)
         offset = member.offset + member.size
         gap = _padding(member.size, BLOCK)
         if any(_read(file, offset, gap)):
