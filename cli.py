@@ -264,15 +264,37 @@ def logs_list(fingerprint: str | None, logs: str | None, json: str | None) -> No
 
 
 @logs_.command("show")
-@click.argument("which", metavar="WORKLOAD|RECORD")
+@click.argument("which", metavar="MODEL|WORKLOAD|RECORD")
+@target
+@batches
+@precisions
+@fingerprint
+@click.option("--plot", metavar="FILE", help="Draw a model's tuning curves and where its time goes (svg, png, pdf).")
 @logs
 @common
-def logs_show(which: str, logs: str | None, json: str | None) -> None:
-    """Show a workload's best records, or one record: by name, or by the first digits of its hash or id."""
-    from compiler.commands.logs.show import show_log
+def logs_show(which: str, logs: str | None, json: str | None, **options: Any) -> None:
+    """Show what is known of a model, a workload's best records, or one record.
+
+    A workload is called by its name or the first digits of its hash, a record by the first digits of its id.
+    """
+    from compiler.commands.logs.show import show
+    from compiler.commands.logs.show_model import ShowOptions
     from compiler.report.output import Output
 
-    show_log(Output(json), logs, which)
+    show(Output(json), logs, which, ShowOptions(**options))
+
+
+@logs_.command("diff")
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@fingerprint
+@common
+def logs_diff(first: str, second: str, fingerprint: str | None, json: str | None) -> None:
+    """Tell what log B has that A has not, and which kernels are faster or slower in it."""
+    from compiler.commands.logs.diff import diff_logs
+    from compiler.report.output import Output
+
+    diff_logs(Output(json), first, second, fingerprint)
 
 
 @logs_.command("import")

@@ -1,9 +1,13 @@
-"""`edgetune logs show`: a workload's best records, or one record."""
+"""`edgetune logs show`: a model, a workload's best records, or one record."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from compiler.commands.logs.show_model import ShowOptions, show_model
 from compiler.commands.store import existing_store
 from compiler.errors import UsageError
+from compiler.frontend.names import builtin_names
 from compiler.records.record import Record
 from compiler.records.store import Store
 from compiler.report import format as fmt
@@ -12,17 +16,29 @@ from compiler.report.output import Output
 _SHOWN = 12
 
 
+def show(output: Output, logs: str | None, which: str, options: ShowOptions) -> None:
+    """A model where `which` is one, else as `show_log`."""
+    if which in builtin_names() or which.endswith(".onnx") or Path(which).is_file():
+        show_model(output, logs, which, options)
+    elif options != ShowOptions():
+        raise UsageError(
+            f"{which} is no model: --target, --batch, --precision, --fingerprint and --plot are for models"
+        )
+    else:
+        show_log(output, logs, which)
+
+
 def show_log(output: Output, logs: str | None, which: str) -> None:
     """One workload (its name, or its hash or the beginning of it) with its best records, or one record by its id."""
     if not which.strip():
-        raise UsageError("name a workload or a record: `edgetune logs list` lists all")
+        raise UsageError("name a model, a workload or a record: `edgetune logs list` lists all")
     with existing_store(logs) as store:
         tasks = [task for task in store.summary() if which == task.name or task.workload.startswith(which)]
         if not tasks:
             record = _record_by_id(store, which)
             if record is None:
                 raise UsageError(
-                    f"no workload or record in {store.path} is called {which}; `edgetune logs list` lists all"
+                    f"no model, workload or record in {store.path} is called {which}; `edgetune logs list` lists all"
                 )
             _show_record(output, record)
             return
