@@ -70,8 +70,8 @@ def _padding(size: int, unit: int) -> int:
 def write(path: Path, members: Mapping[str, Path | bytes], most: int = MAX_MEMBERS) -> None:
     """Write an archive in one step: `path` holds the old bytes or all of the new ones, whatever happens in between.
 
-    Raises EdgetuneError when a name cannot be a member's, a member is too large, there are more than `most`, or the disk
-    refuses.
+    Raises EdgetuneError when a name cannot be a member's, a member is too large, there are more than `most` of them, or
+    the disk refuses.
     """
     if len(members) > most:
         raise EdgetuneError(f"a package holds at most {most} members, not {len(members)}")
@@ -129,7 +129,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def read_members(file: BinaryIO, most: int = MAX_MEMBERS) -> list[Member]:
-    """The members of an archive, `most` at most, in order; reads headers and padding only. Raises DamagedArchiveError."""
+    """The members of an archive, at most `most`, in order; reads headers and padding only. Raises DamagedArchiveError."""
     end = os.fstat(file.fileno()).st_size
     if end == 0:
         raise DamagedArchiveError("it is empty")
