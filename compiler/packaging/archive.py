@@ -129,7 +129,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def read_members(file: BinaryIO, most: int = MAX_MEMBERS) -> list[Member]:
-    """The members of an archive, at most `most`, in order; reads headers and padding only. Raises DamagedArchiveError."""
+    """The members of an archive, at most `most`, in order: headers and padding are read. Raises DamagedArchiveError."""
     end = os.fstat(file.fileno()).st_size
     if end == 0:
         raise DamagedArchiveError("it is empty")
