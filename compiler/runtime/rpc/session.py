@@ -26,6 +26,8 @@ _PART = 4 << 20
 """Bytes that are sent at once: neither side holds a library twice, and progress is seen."""
 _CALL_SECONDS = 1.0
 """About how long a single call of the timer on the board takes, so that Ctrl-C and time limits are obeyed."""
+_FEWEST = 4
+"""Runs that such a call makes at least, where so many are wanted."""
 
 Sent = Callable[[int, int], None]
 """Told how many bytes of how many were sent."""
@@ -147,7 +149,8 @@ class RemoteExecutable:
                 return durations
             each = max(spent / len(durations), 1e-7)
             wanted = max(runs - len(durations), int((seconds - spent) / each) + 1)
-            count = max(1, min(wanted, int(_CALL_SECONDS / each), 4 * len(durations)))
+            # Each call of the timer begins with a run that is not counted, so slow models are not asked one by one.
+            count = max(1, min(wanted, max(_FEWEST, int(_CALL_SECONDS / each)), _FEWEST * len(durations)))
 
     def _do(self, what: str, function: Callable[[], Any]) -> Any:
         try:
