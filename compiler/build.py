@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tvm import s_tir
 
     from compiler.frontend import Model
+    from compiler.graph.passes.legalize import Choose
     from compiler.graph.pipeline import Dump
     from compiler.records.record import Record
     from compiler.records.store import Store
@@ -99,16 +100,23 @@ def compile_model(
     from compiler.tvm_setup import prepare
 
     prepare(target.kind)
+    on_gpu = target.kind == "cuda"
+    if on_gpu:
+        from compiler.cuda import callback
+
+        callback.register()
     from tvm import relax
 
     from compiler.graph import pipeline, variants
+    from compiler.graph.algorithms import Algorithm
     from compiler.graph.filling import filling
-    from compiler.graph.scheduling import cpu_hardware, schedule_module
+    from compiler.graph.scheduling import hardware_of, schedule_module
+    from compiler.graph.passes.identifiers import identifiers
     from compiler.graph.work import bytes_moved, flops
     from compiler.records.trust.admission import admit
     from compiler.records.workload import apply_trace, workload_of
 
-    hardware = cpu_hardware(target)
+    hardware = hardware_of(target)
     clock = _Clock(report)
     fill = filling(hardware)
     device = device if device is not None else targets.fingerprint(target)
@@ -116,15 +124,18 @@ def compile_model(
     doubtful = partial(_best_record, store, device, target)
     with clock("import"):
         laid_out, dumper = front(model, io_precision, dump)
+        if on_gpu:
+            laid_out = identifiers(laid_out)
     with clock("lower"):
-        chooser = None
-        if store is not None and store.fingerprints().get(identity):
+        # Winograd has no schedule for GPUs yet.
+        chooser: Choose | None = (lambda index, conv: Algorithm.DIRECT) if on_gpu else None
+        if store is not None and not on_gpu and store.fingerprints().get(identity):
             expanded = variants.expand(laid_out, storage, fill)
             admit(store, {digest: task.mod for digest, task in expanded.tasks.items()}, doubtful)
             seconds = best_seconds(store, expanded.tasks, identity)
             chooser = lambda index, _: expanded.algorithm(index, seconds)  # noqa: E731
         lowered = pipeline.lower(laid_out, storage, chooser, dumper, fill)
-        if store is not None and chooser is None:
+        if store is not None and (on_gpu or chooser is None):
             kernels_of = (variants.as_task(lowered.mod[gvar]) for gvar in {gvar for gvar, _ in variants.calls(lowered)})
             admit(store, {workload_of(task).hash: task for task in kernels_of}, doubtful)
     used: list[tuple[str, str, Record]] = []
@@ -154,10 +165,14 @@ def compile_model(
         mod = relax.transform.DeadCodeElimination(["main"])(mod)
         if dumper:
             dumper(mod, "prepacked")
-    with clock("generate code"):
+    with clock("generate code"), tvm_target:
         executable = generate(mod, tvm_target)
     with clock("link"):
         link(executable, library, target)
+        if on_gpu:
+            from compiler.cuda.checks import check_library
+
+            check_library(library, str(target.options["arch"]), hardware)
     names = {workload_of(k.task).hash: k.name for k in kernels}
     # Prepacking split what packs weights off some functions, and renamed what is left of them.
     left = {gvar.name_hint for gvar in mod.get_global_vars()}

@@ -11,8 +11,8 @@ import sys
 import types
 from pathlib import Path
 
-# Modules of tvm.s_tir.tensor_intrin that schedules of a kind of target tensorize with. CPU schedules here use none.
-INTRINSICS: dict[str, tuple[str, ...]] = {"llvm": (), "cuda": ("cuda",)}
+# Modules of tvm.s_tir.tensor_intrin that schedules of a kind of target tensorize with. No schedule here uses any yet.
+INTRINSICS: dict[str, tuple[str, ...]] = {"llvm": (), "cuda": ()}
 
 
 def prepare(kind: str = "llvm") -> None:

@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from targets import cuda_toolkit, toolchain
 from targets.gpu import Gpu, gpu
 from targets.machine import Machine
 from targets.registry import Family, register
 from targets.target import Hardware, Target
 
 KB = 1024
-
-WHY_NOT_COMPILE = (
-    "this version compiles for CPUs only: CUDA needs GPU schedules and NVIDIA's run-time compiler (NVRTC), which it "
-    "does not bring yet"
-)
-
 
 @dataclass(frozen=True)
 class _Gpu:
@@ -148,10 +143,13 @@ def why_not_run(target: Target, machine: Machine) -> str | None:
 
 
 def why_not_compile(target: Target) -> str | None:
-    """What compiling for a GPU still lacks."""
+    """None, or what is missing to compile for a GPU: NVIDIA's compiler of its generation, or a linker for its host."""
     if target.name == "cuda" and gpu() is None:
-        return f"{WHY_NOT_COMPILE}; and this machine has no GPU to compile for: name one, such as cuda-sm86"
-    return WHY_NOT_COMPILE
+        return "this machine has no GPU to compile for: name one, such as cuda-sm86 or jetson-orin"
+    missing = cuda_toolkit.why_no_toolkit(str(target.options["arch"]))
+    if missing is not None or target.host is None:
+        return missing
+    return toolchain.why_no_linker(str(target.host["mtriple"]))
 
 
 def device(target: Target, machine: Machine) -> str:

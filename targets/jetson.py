@@ -74,8 +74,8 @@ def why_not_run(target: Target, machine: Machine) -> str | None:
 
 
 def why_not_compile(target: Target) -> str | None:
-    """What compiling for a Jetson still lacks."""
-    return cuda.WHY_NOT_COMPILE
+    """None, or what is missing to compile for the board."""
+    return cuda.why_not_compile(target)
 
 
 def device(target: Target, machine: Machine) -> str:

@@ -73,7 +73,7 @@ class Rewriter:
             return self.mod
         params = []
         for param in self.old.params:
-            new = relax.Var(param.name, param.ty)
+            new = relax.Var(self.name(param), param.ty)
             params.append(new)
             self.env[param] = new
         attrs = dict(self.old.attrs.items()) if self.old.attrs else {}
@@ -88,6 +88,10 @@ class Rewriter:
         out = self.bb.finalize()
         out = relax.transform.DeadCodeElimination(["main"])(out)
         return relax.transform.CanonicalizeBindings()(out)
+
+    def name(self, param: relax.Var) -> str:
+        """What the new function calls its parameter `param`."""
+        return str(param.name)
 
     def bind(self, var: relax.Var, value: relax.Expr) -> None:
         """Copy one binding."""

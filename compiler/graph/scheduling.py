@@ -11,9 +11,11 @@ import tvm
 from tvm import s_tir, tirx
 
 import schedules.cpu
+import schedules.cuda
 from compiler.errors import EdgetuneError
 from schedules.cpu import Space
 from schedules.cpu.tiles import Hardware
+from schedules.cuda.gpu import Gpu, gpu
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +31,18 @@ def cpu_hardware(target: Target) -> Hardware:
     if target.hardware.vector_bits is None or target.hardware.vector_registers is None:
         raise EdgetuneError(f"there are no schedules for {target.name} yet: use a CPU target")
     return cast("Hardware", target.hardware)
+
+
+def hardware_of(target: Target) -> Hardware | Gpu:
+    """What schedules ask of `target`; EdgetuneError where it does not say enough."""
+    if target.kind != "cuda":
+        return cpu_hardware(target)
+    known = target.hardware
+    arch, sms = str(target.options["arch"]), known.sm_count
+    if sms is None:
+        raise EdgetuneError(f"there are no schedules for {target.name}: it does not say how many multiprocessors it has")
+    rest = {"registers": known.registers_per_sm, "memory_gb_s": known.memory_gb_s}
+    return gpu(int(arch.removeprefix("sm_")), sms, **{name: size for name, size in rest.items() if size is not None})
 
 
 def as_task(func: tirx.PrimFunc) -> tvm.IRModule:
@@ -68,13 +82,15 @@ def _scheduled(task: tvm.IRModule, spaces: Iterable[Space], pack: bool = False) 
         yield sch
 
 
-def _families(task: tvm.IRModule, hardware: Hardware) -> tuple[list[Space], list[Space]]:
+def _families(task: tvm.IRModule, hardware: Hardware | Gpu) -> tuple[list[Space], list[Space]]:
     """The spaces of the family that `task` is of, and those of the last resort."""
     base = s_tir.Schedule(task, debug_mask="none", error_render_level="none")
+    if isinstance(hardware, Gpu):
+        return schedules.cuda.spaces(base, hardware), schedules.cuda.elementwise.spaces(base, hardware)
     return schedules.cpu.spaces(base, hardware), schedules.cpu.generic.spaces(base, hardware)
 
 
-def design_spaces(task: tvm.IRModule, hardware: Hardware) -> list[s_tir.Schedule]:
+def design_spaces(task: tvm.IRModule, hardware: Hardware | Gpu) -> list[s_tir.Schedule]:
     """The schedules of `task` with their sampled decisions, one per design space, the zero-trial one first.
 
     A space that does not apply to this kernel is left out. The list is never empty: the last resort is the kernel
@@ -94,15 +110,20 @@ def _shortened(sch: s_tir.Schedule, task: tvm.IRModule) -> s_tir.Schedule:
     return short
 
 
-def zero_trial(task: tvm.IRModule, hardware: Hardware) -> s_tir.Schedule:
-    """The schedule that a kernel gets without tuning, weights packed."""
+def zero_trial(task: tvm.IRModule, hardware: Hardware | Gpu) -> s_tir.Schedule:
+    """The schedule that a kernel gets without tuning, weights packed; on GPUs they are read as they are.
+
+    Raises EdgetuneError where none applies on a GPU, which runs nothing that is not given to threads.
+    """
     family, last_resort = _families(task, hardware)
-    for sch in _scheduled(task, (*family, *last_resort), pack=True):
+    for sch in _scheduled(task, (*family, *last_resort), pack=not isinstance(hardware, Gpu)):
         return sch
+    if isinstance(hardware, Gpu):
+        raise EdgetuneError("no schedule for GPUs applies")
     return s_tir.Schedule(task, debug_mask="none", error_render_level="none")
 
 
-def plain(task: tvm.IRModule, hardware: Hardware) -> s_tir.Schedule:
+def plain(task: tvm.IRModule, hardware: Hardware | Gpu) -> s_tir.Schedule:
     """`task` with the schedule of no family, to compare others with; weights are not packed."""
     _, last_resort = _families(task, hardware)
     for sch in _scheduled(task, last_resort):
@@ -121,20 +142,30 @@ class Kernel:
 
 def schedule_module(
     mod: tvm.IRModule,
-    hardware: Hardware,
+    hardware: Hardware | Gpu,
     recorded: Callable[[tvm.IRModule], s_tir.Schedule | None],
 ) -> tuple[tvm.IRModule, list[Kernel]]:
-    """Schedule every kernel of `mod` that can be: by `recorded(task)` if that gives a schedule, else with no tuning."""
+    """Schedule every kernel of `mod` that can be: by `recorded(task)` if that gives a schedule, else with no tuning.
+
+    Raises EdgetuneError, naming the kernel, where a GPU cannot be given one.
+    """
     out = mod.clone()
     kernels = []
     for gvar, func in mod.functions.items():
-        if not isinstance(func, tirx.PrimFunc) or not schedulable(func):
+        if not isinstance(func, tirx.PrimFunc):
+            continue
+        if not schedulable(func):
+            if isinstance(hardware, Gpu):
+                raise EdgetuneError(f"kernel {gvar.name_hint} cannot run on a GPU yet: use a CPU target")
             continue
         task = as_task(func)
         sch = recorded(task)
         kernels.append(Kernel(gvar.name_hint, task, sch is not None))
         if sch is None:
-            sch = zero_trial(task, hardware)
+            try:
+                sch = zero_trial(task, hardware)
+            except EdgetuneError as error:
+                raise EdgetuneError(f"kernel {gvar.name_hint} cannot run on a GPU yet: {error}") from None
         scheduled = sch.mod["main"].without_attr("global_symbol")
         out[gvar] = scheduled.with_attr("tirx.is_scheduled", True)
     return out, kernels

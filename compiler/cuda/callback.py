@@ -1,0 +1,37 @@
+"""What TVM calls to have CUDA source compiled, in the place of its own (python/tvm/support/nvcc.py)."""
+
+from __future__ import annotations
+
+from compiler.cuda import nvrtc
+from compiler.cuda.cache import cached
+from compiler.cuda.runtime import load_cuda_runtime
+from compiler.errors import EdgetuneError
+from targets.cuda_toolkit import toolkit_for, why_no_toolkit
+
+NAME = "tvm_callback_cuda_compile"
+
+
+def register() -> None:
+    """Have TVM compile for GPUs with NVRTC of the generation that the target needs, and remember what was compiled.
+
+    Raises EdgetuneError where TVM's CUDA part cannot be loaded.
+    """
+    load_cuda_runtime()
+    import tvm_ffi
+
+    tvm_ffi.register_global_func(NAME, _compile, override=True)
+
+
+def _compile(source: str) -> bytes:
+    import tvm
+
+    target = tvm.target.Target.current(allow_none=True)
+    arch = str(target.attrs["arch"]) if target is not None and "arch" in target.attrs else None
+    if arch is None:
+        raise EdgetuneError("kernels are compiled for no GPU in particular: build within `with target:`")
+    toolkit = toolkit_for(arch)
+    if toolkit is None:
+        raise EdgetuneError(why_no_toolkit(arch) or f"there is no NVRTC for {arch}")
+    source = str(source)
+    parts = (source, arch, nvrtc.version(toolkit), *nvrtc.OPTIONS, nvrtc.PREAMBLE)
+    return cached(parts, lambda: nvrtc.compile_source(source, arch, toolkit))

@@ -1,0 +1,72 @@
+"""NVIDIA's run-time compiler (NVRTC) as PyPI has it, and the headers that it reads: one generation for each GPU.
+
+CUDA 13 compiles for sm_75 and newer; what it dropped (sm_53, 62, 72: Jetson TX1, TX2, Nano and Xavier) CUDA 12.9 still
+compiles. Both live side by side in one environment. Nothing is imported or loaded here.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+OLDEST_OF_13 = 75
+INSTALL = "`pip install edgetune[cuda]`"
+
+
+@dataclass(frozen=True)
+class Toolkit:
+    """A generation: the library of NVRTC, and the folders of headers."""
+
+    generation: int
+    library: Path
+    headers: tuple[Path, ...]
+
+
+# Beneath the namespace package `nvidia`: where PyPI's packages put what is needed.
+_NVRTC = {
+    13: ("cu13/lib/libnvrtc.so.13", ("cu13/include", "cu13/include/cccl")),
+    12: ("cuda_nvrtc/lib/libnvrtc.so.12", ("cuda_runtime/include", "cuda_cccl/include")),
+}
+_RUNTIME = "cu13/lib/libcudart.so.13"
+_NEEDED = "cuda_fp16.h"
+
+
+def sm(arch: str) -> int:
+    """The number of an architecture: 87 of `sm_87`."""
+    return int(arch.removeprefix("sm_"))
+
+
+def toolkit_for(arch: str) -> Toolkit | None:
+    """The installed generation that compiles for `arch` (`sm_87`), or None where it is not installed."""
+    generation = 13 if sm(arch) >= OLDEST_OF_13 else 12
+    name, folders = _NVRTC[generation]
+    library = _find(name)
+    headers = tuple(path for path in map(_find, folders) if path is not None)
+    if library is None or len(headers) < len(folders) or not any((path / _NEEDED).is_file() for path in headers):
+        return None
+    return Toolkit(generation, library, headers)
+
+
+def cuda_runtime() -> Path | None:
+    """The CUDA runtime that TVM's wheel is linked to, or None where it is not installed."""
+    return _find(_RUNTIME)
+
+
+def why_no_toolkit(arch: str) -> str | None:
+    """None where kernels for `arch` can be compiled here, else the line that says what to install."""
+    if cuda_runtime() is None:
+        return f"the CUDA runtime of PyPI is not installed: {INSTALL}"
+    if toolkit_for(arch) is None:
+        generation = "13" if sm(arch) >= OLDEST_OF_13 else "12.9, the last one that knows this GPU,"
+        return f"NVIDIA's run-time compiler of CUDA {generation} is not installed: {INSTALL}"
+    return None
+
+
+def _find(name: str) -> Path | None:
+    spec = importlib.util.find_spec("nvidia")
+    for folder in (spec.submodule_search_locations or []) if spec is not None else []:
+        path = Path(folder) / name
+        if path.exists():
+            return path
+    return None
