@@ -64,7 +64,7 @@ Session::Session(Descriptor socket, std::string peer, SessionSettings settings, 
   keeper_ = fork();
   if (keeper_ < 0) throw Error(std::string("no process: ") + std::strerror(errno));
   if (keeper_ > 0) return;
-  keep(agent, [&] {
+  keep(agent, settings_.folder, [&] {
     in_child();
     output_.close();
     const pid_t keeper = getpid(), serving = fork();
