@@ -332,6 +332,10 @@ def logs_import(
     help="Ours, or the two JSON files of stock MetaSchedule.",
 )
 @click.option("--author", metavar="NAME", help="Who measured what was measured here [default: the configuration's].")
+@click.option("--model", metavar="MODEL", help="For MetaSchedule: a model's kernels only, and the model beside them.")
+@target
+@click.option("--batch", type=click.IntRange(1), help="With --model: its batch size [default: the model's, or 1].")
+@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", help="With --model: its precision.")
 @click.option("--sign", metavar="KEY", help="Sign the folder: a file with a private key, or `sigstore`.")
 @logs
 @common
@@ -422,9 +426,10 @@ def logs_prune(keep: int, fingerprint: str | None, logs: str | None, json: str |
 @click.argument("remote", required=False, metavar="[URL|NAME]")
 @fingerprint
 @click.option("--top", type=click.IntRange(1), help="Only the best so many records of each kernel.")
+@click.option("--author", metavar="NAME", help="Who measured what was measured here [default: the configuration's].")
 @logs
 @common
-def logs_push(remote: str | None, fingerprint: str | None, top: int | None, logs: str | None, json: str | None) -> None:
+def logs_push(remote: str | None, json: str | None, **options: Any) -> None:
     """Add what is not there yet to a folder, ssh://, s3://, gs://, hf:// or oci://.
 
     NAME is one of the configuration's [remotes]; without it, that is `origin`.
@@ -432,7 +437,7 @@ def logs_push(remote: str | None, fingerprint: str | None, top: int | None, logs
     from compiler.commands.logs.push import push_logs
     from compiler.report.output import Output
 
-    push_logs(Output(json), logs, remote, fingerprint, top)
+    push_logs(Output(json), remote=remote, **options)
 
 
 @logs_.command("pull")

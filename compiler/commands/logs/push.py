@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from compiler import config
 from compiler.commands.logs.choice import must_know
 from compiler.commands.logs.transfer import spoken
 from compiler.commands.store import existing_store
-from compiler.config import remote_address
 from compiler.report import format as fmt
 from compiler.report.output import Output
 from compiler.report.steps import steps
 
 
-def push_logs(output: Output, logs: str | None, remote: str | None, fingerprint: str | None, top: int | None) -> None:
+def push_logs(
+    output: Output,
+    *,
+    remote: str | None,
+    logs: str | None,
+    fingerprint: str | None,
+    top: int | None,
+    author: str | None,
+) -> None:
     """Add to the remote (an address, a name of the configuration, or its default) what it has not yet.
 
     Raises UsageError where there is no such remote or fingerprint, EdgetuneError where it cannot be written.
@@ -19,11 +27,12 @@ def push_logs(output: Output, logs: str | None, remote: str | None, fingerprint:
     from compiler.records.remote.opening import open_remote
     from compiler.records.remote.push import push
 
-    address = remote_address(remote)
+    address = config.remote_address(remote)
+    named = config.author() if author is None else config.checked_author(author)
     with existing_store(logs) as store, open_remote(address) as place:
         must_know(store, fingerprint)
         with steps(output) as step:
-            report = push(store, place, fingerprint=fingerprint, top=top, progress=spoken(step))
+            report = push(store, place, fingerprint=fingerprint, top=top, author=named, progress=spoken(step))
     for note in report.notes:
         output.warn(note)
     if report.replaced:

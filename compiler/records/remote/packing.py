@@ -6,10 +6,10 @@ import hashlib
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from compiler.errors import EdgetuneError
-from compiler.records.exchange.lines import record_line, workload_line
-from compiler.records.record import Record
+from compiler.records.exchange.lines import workload_line
 from compiler.records.remote.index import ID_BYTES, MAX_PART_BYTES, MAX_PART_RECORDS, Part, pack_ids
 from compiler.records.remote.remote import LocalPart
 
@@ -19,12 +19,20 @@ _MAX_LINES = MAX_PART_BYTES // 4
 _CHUNK = 1 << 20
 
 
+class Line(NamedTuple):
+    """A record on its way: its id, the version of TVM that measured it, and its line, newline included."""
+
+    id: str
+    tvm_version: str
+    data: bytes
+
+
 def short_id(record_id: str) -> bytes:
     """The beginning of a record's id, as the index holds it."""
     return bytes.fromhex(record_id[: 2 * ID_BYTES])
 
 
-def pack(folder: Path, workload: str, name: str, packed_ir: bytes, records: Iterable[Record]) -> Iterator[LocalPart]:
+def pack(folder: Path, workload: str, name: str, packed_ir: bytes, records: Iterable[Line]) -> Iterator[LocalPart]:
     """Parts that hold `records`, all of the kernel `workload`, as files in `folder`: one, unless they are very many.
 
     name, packed_ir: of the kernel, as the store keeps them. The lines are those of an export, and each part is complete
@@ -36,7 +44,7 @@ def pack(folder: Path, workload: str, name: str, packed_ir: bytes, records: Iter
     ids: list[bytes] = []
     versions: set[str] = set()
     for record in records:
-        line = record_line(record)
+        line = record.data
         if ids and (size + len(line) > _MAX_LINES or len(ids) == MAX_PART_RECORDS):
             yield _written(folder, workload, lines, ids, versions)
             lines, size, ids, versions = [head], len(head), [], set()

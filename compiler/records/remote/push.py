@@ -9,17 +9,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from compiler.errors import EdgetuneError, UsageError
-from compiler.records.record import UNKNOWN_FINGERPRINT, Record
+from compiler.records.exchange.lines import row_line
+from compiler.records.record import UNKNOWN_FINGERPRINT
 from compiler.records.remote.cache import caches
 from compiler.records.remote.compact import COMPACT_ABOVE, compact
 from compiler.records.remote.index import Entry, entries_of, read_entry
 from compiler.records.remote.names import EntryName
-from compiler.records.remote.packing import pack, short_id
+from compiler.records.remote.packing import Line, pack, short_id
 from compiler.records.remote.reading import Index, read_index
 from compiler.records.remote.remote import LocalEntry, LocalPart, Remote
+from compiler.records.rows import RECORD_COLUMNS
 from compiler.records.store import Store
+from compiler.records.trust.verdicts import quarantined
+
+_TVM_VERSION = RECORD_COLUMNS.split(", ").index("tvm_version")
 
 Progress = Callable[[str], None]
 """Is called with what is going on, in one line."""
@@ -46,11 +52,13 @@ def push(
     *,
     fingerprint: str | None = None,
     top: int | None = None,
+    author: str | None = None,
     progress: Progress = lambda line: None,
 ) -> PushReport:
     """Adds to `remote` the records of `store` that its index does not list; what has returned is there for everybody.
 
-    fingerprint: only that one's. top: only the best so many records of each kernel. Records that are quarantined stay
+    fingerprint: only that one's. top: only the best so many records of each kernel. author: who the records that were
+    measured here are said to be by, where they do not say it yet. Records that are quarantined stay
     here, and so do those of which nobody knows on what they were measured. Several may push at the same time, and one
     that is killed has added nothing, or all. Raises UsageError where nobody can push, EdgetuneError
     where the remote cannot be read or written.
@@ -70,7 +78,7 @@ def push(
         for name in chosen:
             progress(f"Packing {name}")
             known = _listed(entry for entry in index.entries.values() if entry.fingerprint == name)
-            made = list(_new_parts(store, name, top, known, Path(folder), report))
+            made = list(_new_parts(store, name, top, author, known, Path(folder), report))
             parts += made
             if made:
                 report.fingerprints.append(name)
@@ -104,7 +112,13 @@ def _listed(entries: Iterator[Entry]) -> dict[str, set[bytes]]:
 
 
 def _new_parts(
-    store: Store, fingerprint: str, top: int | None, known: dict[str, set[bytes]], folder: Path, report: PushReport
+    store: Store,
+    fingerprint: str,
+    top: int | None,
+    author: str | None,
+    known: dict[str, set[bytes]],
+    folder: Path,
+    report: PushReport,
 ) -> Iterator[LocalPart]:
     for workload, ids in _ids(store, fingerprint, top):
         new = {record for record in ids if short_id(record) not in known.get(workload, ())}
@@ -112,32 +126,32 @@ def _new_parts(
         if not new:
             continue
         name, packed_ir = store.workload_packed(workload) or ("", b"")
-        records = (record for record in store.records(workload=workload, fingerprint=fingerprint) if record.id in new)
-        for local in pack(folder, workload, name, packed_ir, records):
+        lines = store.record_rows(_line, workload=workload, fingerprint=fingerprint, author=author)
+        for local in pack(folder, workload, name, packed_ir, (line for line in lines if line.id in new)):
             report.sent += len(local.part.records)
             yield local
 
 
+def _line(row: tuple[Any, ...]) -> Line:
+    return Line(row[0], row[_TVM_VERSION], row_line(row))
+
+
 def _ids(store: Store, fingerprint: str, top: int | None) -> Iterator[tuple[str, set[str]]]:
     """Each kernel with the ids of its records that may be shared."""
-    refused = _quarantined(store)
     if top is not None:
         for task in store.summary(fingerprint):
-            best: list[Record] = store.top(task.workload, fingerprint, top)
+            best = {record.id for record in store.top(task.workload, fingerprint, top)}
             if best:
-                yield task.workload, {record.id for record in best}
+                yield task.workload, best
         return
-    sql = "SELECT workload, id, trace_id, origin IS NULL FROM records WHERE fingerprint = ? ORDER BY workload"
-    rows = store.stream(sql, (fingerprint,), tuple)
+    refused = {found.record for found in quarantined(store, fingerprint)}
+    rows = store.stream(
+        "SELECT workload, id FROM records WHERE fingerprint = ? ORDER BY workload", (fingerprint,), tuple
+    )
     for workload, group in groupby(rows, key=lambda row: str(row[0])):
-        ids = {row[1] for row in group if row[3] or (workload, row[2]) not in refused}
+        ids = {str(row[1]) for row in group} - refused
         if ids:
             yield workload, ids
-
-
-def _quarantined(store: Store) -> frozenset[tuple[str, str]]:
-    sql = "SELECT workload, trace_id FROM verdicts WHERE verdict = 'quarantined' AND tvm_version = ?"
-    return frozenset(store.query(sql, (store.tvm_version,)))
 
 
 def _entry(fingerprint: str, data: bytes) -> LocalEntry:

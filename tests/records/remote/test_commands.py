@@ -47,6 +47,17 @@ def test_push_and_pull_by_the_default_remote(tmp_path: Path, capsys: pytest.Capt
     assert "0 of 6 parts fetched" in out
 
 
+def test_what_is_pushed_names_its_author(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with user(tmp_path, "a", some(1)):
+        pass
+    pushed = run(capsys, "push", tmp_path / "remote", "--logs", tmp_path / "a", "--author", "Ada <ada@example.org>")
+    assert pushed[0] == 0
+    assert run(capsys, "pull", tmp_path / "remote", "--logs", tmp_path / "b")[0] == 0
+    with user(tmp_path, "b", []) as b:
+        assert [record.author for record in b.records()] == ["Ada <ada@example.org>"]
+    assert run(capsys, "push", tmp_path / "remote", "--logs", tmp_path / "a", "--author", "\n")[0] != 0
+
+
 def test_pull_of_a_target_is_not_of_one_that_begins_alike(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = ["x86-avx2-some-cpu-4c-tvm1-aa", "x86-avx2x-some-cpu-4c-tvm1-bb", "x86-avx512-some-cpu-4c-tvm1-cc"]
     assert [target_of(name) for name in names] == ["x86-avx2", None, "x86-avx512"]

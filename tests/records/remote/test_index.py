@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from compiler.errors import EdgetuneError
 from compiler.records.canonical import canonical_bytes
+from compiler.records.exchange.lines import record_line
 from compiler.records.remote import index as index_module
 from compiler.records.remote.folder import FolderRemote
 from compiler.records.remote.index import ID_BYTES, Entry, Part, entries_of, pack_ids, read_entry
 from compiler.records.remote.names import EntryName, entry_name, part_path
-from compiler.records.remote.packing import pack, unpack
+from compiler.records.remote.packing import Line, pack, unpack
 from compiler.records.remote.pull import pull
 from compiler.records.remote.push import push
 from tests.records.remote.users import FINGERPRINT, exported, some, user
@@ -188,7 +189,7 @@ def test_parts_are_cut_where_they_grow_too_large(tmp_path: Path, monkeypatch: py
     import compiler.records.remote.packing as packing
 
     monkeypatch.setattr(packing, "MAX_PART_RECORDS", 3)
-    records = [record(seed=i) for i in range(7)]
+    records = [Line(one.id, one.tvm_version, record_line(one)) for one in (record(seed=i) for i in range(7))]
     packed = zlib.compress(WORKLOADS[0].ir.encode())
     made = list(pack(tmp_path, HASHES[0], "conv", packed, records))
     assert [len(local.part.records) for local in made] == [3, 3, 1]
