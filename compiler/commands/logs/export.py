@@ -8,19 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compiler import config
+from compiler.commands.hardware import find_target
 from compiler.commands.logs.choice import check_place, must_know
+from compiler.commands.source import must_be_model
 from compiler.commands.store import existing_store
 from compiler.errors import EdgetuneError, UsageError
 from compiler.records.store import Store
 from compiler.report import format as fmt
 from compiler.report.output import STDOUT, Output
-from compiler.report.steps import steps
+from compiler.report.steps import Steps, steps
 
 if TYPE_CHECKING:
     from compiler.records.exchange.export import ExportReport
 
 
 OURS, METASCHEDULE = "edgetune", "metaschedule"
+MODEL_FILE = "model.json"
+"""A model as TVM's JSON, beside MetaSchedule's two files: what their records apply to."""
 FORMATS = (OURS, METASCHEDULE)
 
 
@@ -32,6 +36,10 @@ class ExportOptions:
     top: int | None = None
     format: str = OURS
     author: str | None = None
+    model: str | None = None
+    target: str = "native"
+    batch: int | None = None
+    precision: str = "fp32"
     sign: str | None = None
 
 
@@ -41,6 +49,8 @@ def export_logs(output: Output, logs: str | None, destination: str, options: Exp
 
     Raises EdgetuneError where there is nothing to write or no place for it.
     """
+    if options.format != METASCHEDULE and options.model is not None:
+        raise UsageError("--model goes with --format metaschedule")
     if destination == STDOUT and output.json_to_stdout:
         raise UsageError("logs export - and --json - both write to stdout: give one of them a file")
     path = Path(destination)
@@ -55,9 +65,10 @@ def export_logs(output: Output, logs: str | None, destination: str, options: Exp
             raise EdgetuneError("there is nothing to export: every trial failed, so that there are no best records")
         if destination != STDOUT:
             step(f"Exporting to {destination}")
-        report = (
-            _to_metaschedule(store, path, options) if options.format == METASCHEDULE else _write(store, path, options)
-        )
+        if options.format == METASCHEDULE:
+            report = _to_metaschedule(store, path, options, step)
+        else:
+            report = _write(store, path, options)
         if options.sign is not None:
             from compiler.records.trust.bundle import sign_folder
 
@@ -87,7 +98,7 @@ def _write(store: Store, path: Path, options: ExportOptions) -> ExportReport:
     return write(store, path, fingerprint=options.fingerprint, top=options.top, author=author)
 
 
-def _to_metaschedule(store: Store, path: Path, options: ExportOptions) -> ExportReport:
+def _to_metaschedule(store: Store, path: Path, options: ExportOptions, step: Steps) -> ExportReport:
     from compiler.records.exchange.metaschedule_export import export_metaschedule
 
     if str(path) == STDOUT or path.suffix in (".json", ".jsonl"):
@@ -100,4 +111,19 @@ def _to_metaschedule(store: Store, path: Path, options: ExportOptions) -> Export
             f"MetaSchedule's database does not tell devices apart: choose one with --fingerprint ({', '.join(known)})"
         )
     check_place(path)
-    return export_metaschedule(store, path, options.fingerprint or known[0], top=options.top)
+    fingerprint = options.fingerprint or known[0]
+    if options.model is None:
+        return export_metaschedule(store, path, fingerprint, top=options.top)
+    from compiler.frontend import load
+    from compiler.plain_module import as_json, plain_module
+    from compiler.records.exchange.export import replacing
+
+    must_be_model(options.model)
+    step(f"Lowering {options.model}")
+    model, target = load(options.model, batch=options.batch), find_target(options.target)
+    mod, workloads = plain_module(model, target, store, fingerprint, options.precision)
+    report = export_metaschedule(store, path, fingerprint, top=options.top, workloads=workloads)
+    with replacing(path / MODEL_FILE) as file:
+        file.write(as_json(mod))
+    report.files.append(path / MODEL_FILE)
+    return report

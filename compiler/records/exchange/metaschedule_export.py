@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import zlib
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +26,26 @@ from compiler.records.store import Store
 _HASH_DIGITS = 16  # MetaSchedule's hashes are 64 bits
 
 
-def export_metaschedule(store: Store, folder: Path, fingerprint: str, *, top: int | None = None) -> ExportReport:
+def export_metaschedule(
+    store: Store, folder: Path, fingerprint: str, *, top: int | None = None, workloads: Container[str] | None = None
+) -> ExportReport:
     """Writes FOLDER/database_workload.json and FOLDER/database_tuning_record.json, in place of what is there.
 
-    top: only the best so many schedules of each kernel, and no failed ones. Raises EdgetuneError where nothing is left
-    to write, or the files cannot be written.
+    top: only the best so many schedules of each kernel, and no failed ones. workloads: only these. Raises
+    EdgetuneError where nothing is left to write, or the files cannot be written.
     """
     report = ExportReport(files=[folder / WORKLOAD_FILE, folder / RECORD_FILE])
-    tasks = [task for task in store.summary(fingerprint) if len(task.workload) == _HASH_DIGITS]
-    chosen = {task.workload: _chosen(store, task.workload, fingerprint, top) for task in tasks}
+    known = [task.workload for task in store.summary(fingerprint) if len(task.workload) == _HASH_DIGITS]
+    wanted = [workload for workload in known if workloads is None or workload in workloads]
+    chosen = {workload: _chosen(store, workload, fingerprint, top) for workload in wanted}
     if not any(chosen.values()):
         raise EdgetuneError(f"no record of {fingerprint} can be used, so that there is nothing to export")
-    with replacing(report.files[0]) as workloads, replacing(report.files[1]) as records:
+    with replacing(report.files[0]) as kernels, replacing(report.files[1]) as records:
         for workload, found in sorted(chosen.items()):
             if not found:
                 continue
             _name, packed = store.workload_packed(workload) or ("", b"")
-            workloads.write(_workload_line(workload, zlib.decompress(packed)))
+            kernels.write(_workload_line(workload, zlib.decompress(packed)))
             for record in found:
                 records.write(_record_line(report.workloads, record))
             report.workloads += 1
