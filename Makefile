@@ -11,11 +11,12 @@ DEMO_MODEL ?= alexnet
 DEMO_TIME ?= 4m
 OUT := build
 
-.PHONY: help setup demo test lint bench lock clean
+.PHONY: help setup demo test board lint bench lock clean
 
 help:
 	@echo "make demo    tune, compile, verify and bench $(DEMO_MODEL) on this machine (at most 10 minutes)"
 	@echo "make test    run the tests"
+	@echo "make board   set up the emulated board that some tests use (they do it by themselves)"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   the built-in models beside ONNX Runtime and OpenVINO"
 	@echo "make setup   only the set-up, which the others do by themselves"
@@ -48,6 +49,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+board: setup
+	$(BIN)/python -m tests.runtime.emulation.board
 
 lint: setup
 	$(BIN)/ruff check .

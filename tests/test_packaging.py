@@ -54,6 +54,8 @@ def test_a_wheel_has_the_code_and_the_shipped_records(tmp_path: Path) -> None:
         entry_points = next(name for name in names if name.endswith("entry_points.txt"))
         assert "edgetune = cli:main" in archive.read(entry_points).decode()
     expected = {str(path.relative_to(source)) for name in CODE for path in (source / name).rglob("*.py")}
+    agent = source / "compiler" / "runtime" / "agent" / "native"
+    expected |= {str(path.relative_to(source)) for path in agent.iterdir() if path.suffix in (".cc", ".h", ".map")}
     assert not expected - names
     assert log in names
     assert "cli.py" in names
@@ -94,4 +96,6 @@ def test_tvm_ffi_stays_below_the_version_that_crashes() -> None:
 def test_ci_runs_exactly_make_test() -> None:
     lines = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line and not line.startswith("#")]
     assert lines[-1] == "exec make test"
-    assert len(lines) == 3
+    # What comes before only installs what some tests are skipped without, and may fail.
+    assert lines[4].startswith("if ") and lines[-2] == "fi" and lines[-3].endswith("|| true")
+    assert len(lines) == 9
