@@ -24,6 +24,7 @@ MAX_INTEGER = 2**31 - 1
 MAX_ANNOTATION = 4_096  # an unroll step or a thread count beyond this only serves to exhaust a compiler
 MAX_INDEX = 256  # of a buffer, an axis, a block
 MAX_TILES = 16
+MAX_ALIGNMENT = 128  # elements; it pads each row
 
 _VARIABLE = re.compile(r"[blv][0-9]{1,6}")
 _NAME = re.compile(r"[A-Za-z0-9_.\-]{0,200}")
@@ -85,7 +86,7 @@ _ATTRIBUTES: dict[str, tuple[_Check, ...]] = {
     "Bind": (_text(_THREAD),),
     "ReIndex": (_index, _flag),
     "RFactor": (_relative,),
-    "StorageAlign": (_index, _relative, _whole(0, 4_096), _whole(0, 4_096)),
+    "StorageAlign": (_index, _relative, _whole(0, MAX_ALIGNMENT), _whole(0, MAX_ALIGNMENT)),
     "Tensorize": (_name, _flag),
     "TransformLayout": (_index, _flag, _nothing, _flag),  # no padding: what is written there would be the trace's own
     "TransformBlockLayout": (_index_map,),

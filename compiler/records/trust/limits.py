@@ -17,12 +17,12 @@ def confine(extra_bytes: int = MAX_EXTRA_BYTES) -> None:
 
     Whatever is needed has to be loaded and open. Linux keeps all of it; other systems what they know of.
     """
+    size = _virtual_bytes()  # first: it is read from a file
     highest = max(_open_files(), default=63)
     _limit(resource.RLIMIT_NOFILE, highest + 1)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(getattr(resource, "RLIMIT_NPROC", None), 0)
-    size = _virtual_bytes()
     if size is not None:
         _limit(resource.RLIMIT_AS, size + extra_bytes)
     with contextlib.suppress(OSError, AttributeError):  # not Linux
