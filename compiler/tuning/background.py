@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import deque
 from typing import Any
 
@@ -13,6 +14,7 @@ from compiler.tuning.work import Trial
 from compiler.tuning.workers import Outcome
 
 _IDLE_SECONDS = 0.2
+_END_SECONDS = 10.0  # for a builder to end what it was asked to abandon
 
 
 class BackgroundBuilder:
@@ -73,7 +75,8 @@ class BackgroundBuilder:
             self._jobs.clear()
             self._changed.notify()
         # It may have begun another build just before; that one is ended the next time.
-        while self._thread.is_alive():
+        deadline = time.monotonic() + _END_SECONDS
+        while self._thread.is_alive() and time.monotonic() < deadline:
             if self.running:
                 self.builder.abandon()
             self._thread.join(_IDLE_SECONDS)

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 START_SECONDS = 120.0  # for a worker to load TVM
-DESK, BOARD, EXAMINER = "desk", "board", "examiner"  # what a worker is for: see compiler/tuning/worker
+# What a worker is for: see compiler/tuning/worker.
+DESK, BOARD, EXAMINER, MEASURER = "desk", "board", "examiner", "measurer"
 
 
 MAX_ANSWER = 1 << 20  # bytes of an examiner's
@@ -39,7 +40,8 @@ class Worker:
     """One worker process with TVM loaded, computing with `threads` threads.
 
     With the role `board` it computes nothing, and loads TVM's runtime alone. With the role `examiner` it applies traces
-    that came from elsewhere, within limits that it sets itself (compiler/records/trust/limits.py).
+    that came from elsewhere, within limits that it sets itself (compiler/records/trust/limits.py). With the role
+    `measurer` it measures on this machine as an agent does, with TVM's runtime alone.
     """
 
     def __init__(self, threads: int, role: str = DESK) -> None:

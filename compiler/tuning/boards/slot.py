@@ -14,7 +14,7 @@ from compiler.runtime.rpc.address import Address
 from compiler.runtime.rpc.identity import decode_identity
 from compiler.tuning import limits
 from compiler.tuning.boards.board import Board
-from compiler.tuning.boards.ending import why_ended
+from compiler.tuning.boards.ending import answers, failed_sessions, why_ended
 from compiler.tuning.boards.health import Verdict
 from compiler.tuning.boards.jobs import BoardJob
 from compiler.tuning.runner import AWAY as WENT_AWAY
@@ -57,6 +57,7 @@ class Slot(threading.Thread):
         self._pool = Pool(1, 1, BOARD)
         self._board: Board | None = None
         self._opened = 0.0
+        self._failed_before: int | None = None
         self._used = 0.0
         self._failures = 0
         self._said_away = False
@@ -138,6 +139,7 @@ class Slot(threading.Thread):
             fleet.notify(f"the board {address} is back")
         board.refused = False
         self._board, self._failures = board, 0
+        self._failed_before = failed_sessions(address)
         self._opened = self._used = time.monotonic()
         self.state = IDLE
         return True
@@ -216,12 +218,18 @@ class Slot(threading.Thread):
             return Outcome(value=answer[result])
         if not answer["lost"]:
             return Outcome(error=str(answer["error"]))
-        reason = why_ended(board.address, self._opened) if board is not None else None
-        if board is None or reason is None:
+        if board is None:
+            raise _LostError
+        if outcome.error is not None:
+            # The desk's own process was killed for it, or has died of something that is no candidate's fault.
+            if not outcome.error.startswith("timed out") or not answers(board.address):
+                raise _LostError
+            self._board = None
+            return Outcome(error=outcome.error)
+        reason = why_ended(board.address, self._opened, self._failed_before)
+        if reason is None:
             raise _LostError
         self._board = None  # the session is no more
-        if outcome.error is not None and outcome.error.startswith("timed out"):
-            return Outcome(error=outcome.error)
         board.summary.crashes += 1
         return Outcome(error=reason)
 

@@ -1,7 +1,8 @@
 """A worker process: `python -m compiler.tuning.worker FD THREADS ROLE` serves jobs from the socket FD until it closes.
 
-ROLE is `desk` (it builds and measures here), `board` (it measures on a board) or `examiner` (it looks at what
-came from elsewhere, and answers with JSON, which its owner can read whatever became of it).
+ROLE is `desk` (it builds and measures here), `board` (it measures on a board), `measurer` (it is on a board, and measures
+there) or `examiner` (it looks at what came from elsewhere, and answers with JSON, which its owner can read whatever
+became of it).
 
 It imports TVM once and is kept for the session. A job that crashes takes the process with it, which its owner sees as
 the end of the connection. The first answer, unasked, is (True, "ready"); the others are (True, result), and any may be
@@ -21,7 +22,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
-from compiler.tuning.workers import BOARD, EXAMINER
+from compiler.tuning.workers import BOARD, EXAMINER, MEASURER
 
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
@@ -63,6 +64,10 @@ def _end_with_owner() -> None:
 def _jobs_of(role: str, threads: int) -> dict[str, Callable[..., Any]]:
     if role == BOARD:
         return _board_jobs()
+    if role == MEASURER:
+        from compiler.tuning.offline.measurer import jobs
+
+        return jobs()
     return _examiner_jobs() if role == EXAMINER else _jobs(threads)
 
 

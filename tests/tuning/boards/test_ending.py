@@ -14,7 +14,7 @@ import pytest
 from compiler.runtime.rpc import wire
 from compiler.runtime.rpc.address import Address
 from compiler.tuning.boards import ending
-from compiler.tuning.boards.ending import answers, why_ended
+from compiler.tuning.boards.ending import answers, failed_sessions, why_ended
 
 
 @contextmanager
@@ -66,6 +66,14 @@ def test_reason(values: dict[str, Any], reason: str | None) -> None:
         assert why_ended(address, time.monotonic() - 20.0) == reason
 
 
+def test_a_connection_that_broke_is_no_crash() -> None:
+    """What failed last is another session's."""
+    with saying(status(last_failure="SIGSEGV", failed_sessions=3)) as address:
+        assert failed_sessions(address) == 3
+        assert why_ended(address, time.monotonic() - 20.0, 3) is None
+        assert why_ended(address, time.monotonic() - 20.0, 2) == "crashed the session on the board (SIGSEGV)"
+
+
 def test_an_agent_is_given_time_to_notice() -> None:
     busy = status(state="busy", session_seconds=20.1, last_failure="SIGABRT")
     with saying(busy, busy, status(last_failure="SIGSEGV")) as address:
@@ -82,4 +90,4 @@ def test_nobody_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = Address("127.0.0.1", server.getsockname()[1])
     assert why_ended(address, time.monotonic()) is None
-    assert not answers(address)
+    assert not answers(address) and failed_sessions(address) is None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,9 @@ from compiler.runtime.rpc.dial import ask_status
 from compiler.runtime.rpc.identity import board_fingerprint
 from compiler.runtime.rpc.tracker import boards as known_boards
 from compiler.tuning import limits
+from compiler.tuning.boards import health
 from compiler.tuning.boards.fleet import Fleet
+from compiler.tuning.boards.health import Health, Verdict
 from compiler.tuning.state import TuneState, TuneSummary
 from compiler.tuning.tune import Budget, list_tasks, tune
 from compiler.tuning.workers import Pool
@@ -28,7 +29,7 @@ from tests.runtime.emulation.board import emulated_agent
 from tests.tuning import models
 from tests.tuning.boards import agents
 from tests.tuning.boards.agents import KEY, Program, running, wait_until
-from tests.tuning.boards.planting import Planting
+from tests.tuning.boards.planting import Copying, Planting
 
 TARGET = targets.get("native", 1)  # a board of the tests has one core, or several that it shares with others
 
@@ -43,6 +44,11 @@ def pool() -> Iterator[Pool]:
     """The builders, which all tests of this module share."""
     with Pool(2, 1) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def copies(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> Copying:
+    return Copying(pool, tmp_path_factory.mktemp("copies"), TARGET)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +79,7 @@ def registered(way: Way) -> int:
 
 
 def run(
-    model: Model, store: Store, pool: Pool | Planting, boards: Fleet, count: int, progress: object = None
+    model: Model, store: Store, pool: Pool | Planting | Copying, boards: Fleet, count: int, progress: object = None
 ) -> TuneSummary:
     return tune(model, TARGET, store=store, budget=Budget(trials=count), runner=boards, builder=pool, progress=progress)  # type: ignore[arg-type]
 
@@ -117,18 +123,19 @@ def test_planted_candidates_fail_with_their_reason_and_the_agent_stays(
     monkeypatch.setattr(limits, "BOARD_MEASURE_SECONDS", 3.0 if way.key is None else 8.0)
     before = ask_status(address)
     phases: set[str] = set()
-    planting = Planting(pool, {4: "crash", 9: "hang", 14: "nan", 20: "abort"}, tmp_path, target)
+    count = 20 if way.key is None else 32
+    planting = Planting(pool, {4: "crash", 7: "hang", 9: "nan", 12: "abort"}, tmp_path, target)
     with Fleet(way, target, identity_at(way)) as boards:
         summary = tune(
             *(model, target),
             store=store,
-            budget=Budget(trials=32),
+            budget=Budget(trials=count),
             runner=boards,
             builder=planting,
             progress=lambda s: phases.add(s.phase),
         )
     made = trials(store)
-    assert summary.trials == len(made) == 32 and summary.ended == "the budget is spent" and not summary.lost
+    assert summary.trials == len(made) == count and summary.ended == "the budget is spent" and not summary.lost
     assert sorted(r.error for r in made if r.error is not None) == [
         "crashed the session on the board (SIGABRT)",
         "crashed the session on the board (SIGSEGV)",
@@ -137,7 +144,7 @@ def test_planted_candidates_fail_with_their_reason_and_the_agent_stays(
     ]
     assert summary.failed == 4
     [board] = summary.boards
-    assert (board.board, board.trials, board.crashes, board.lost) == (str(address), 28, 2, 0)
+    assert (board.board, board.trials, board.crashes, board.lost) == (str(address), count - 4, 2, 0)
     after = ask_status(address)
     assert after["uptime_s"] > before["uptime_s"] and after["failed_sessions"] - before["failed_sessions"] == 2
     # The records are the board's, every task was measured before any twice, and the best kernels are checked there.
@@ -146,43 +153,32 @@ def test_planted_candidates_fail_with_their_reason_and_the_agent_stays(
     assert {(r.fingerprint, r.device, r.tvm_version, r.threads) for r in made} == {
         (fingerprint.id, fingerprint.device, identity.tvm, target.cores)
     }
-    count = len(summary.tasks)
-    assert len({r.workload for r in made[:count]}) == count
+    assert len({r.workload for r in made[: len(summary.tasks)]}) == len(summary.tasks)
     assert all(t.default_seconds is not None for t in summary.tasks if t.failed == 0)
     best = [store.best(t.hash, fingerprint.id) for t in summary.tasks if t.best_seconds is not None]
     assert best and all(r is not None and r.checked for r in best)
     assert {"building and measuring", "searching", "checking"} <= phases
 
 
-def test_a_board_that_is_killed_again_and_again_costs_nothing(
-    model: Model, store: Store, pool: Pool, tmp_path: Path
-) -> None:
+def test_a_board_that_is_killed_again_and_again_costs_nothing(model: Model, store: Store, copies: Copying) -> None:
     agent = agents.agent().start()
-    kills, stop, silences, last = [0], threading.Event(), [0.0], [time.monotonic()]
-
-    def killer() -> None:
-        while not stop.wait(1.5) and kills[0] < 5:
-            agent.kill()
-            kills[0] += 1
-            agent.start()
+    kills, silences, last = [0], [0.0], [time.monotonic()]
 
     def progress(state: TuneState) -> None:
         silences.append(time.monotonic() - last[0])
         last[0] = time.monotonic()
-        if state.trials >= 2 and not thread.is_alive() and not kills[0]:
-            thread.start()
+        if state.trials >= 3 + 9 * kills[0]:
+            kills[0] += 1
+            agent.kill()
+            agent.launch()
 
-    thread = threading.Thread(target=killer, daemon=True)
     try:
         with fleet(agent.way) as boards:
-            summary = run(model, store, pool, boards, 40, progress)
+            summary = run(model, store, copies, boards, 40, progress)
     finally:
-        stop.set()
-        if kills[0]:
-            thread.join()
         agent.stop()
-    assert kills[0] >= 2
     made = trials(store)
+    assert kills[0] == 5
     assert summary.trials == len(made) == 40 and not summary.lost
     assert len({(r.workload, r.trace_id) for r in made}) == 40, "none twice, none left out"
     assert summary.failed == 0, [r.error for r in made if r.error]
@@ -190,13 +186,13 @@ def test_a_board_that_is_killed_again_and_again_costs_nothing(
 
 
 def test_when_all_boards_stay_away_the_run_ends_and_is_gone_on_with(
-    model: Model, store: Store, pool: Pool, agent: Program
+    model: Model, store: Store, copies: Copying, agent: Program
 ) -> None:
     dying = agents.agent().start()
     notices: list[str] = []
     try:
         with fleet(dying.way, away_seconds=3.0) as boards:
-            first = run(model, store, pool, boards, 20, at(3, dying.kill, notices))
+            first = run(model, store, copies, boards, 20, at(3, dying.kill, notices))
     finally:
         dying.stop()
     assert first.lost and not first.interrupted
@@ -204,7 +200,7 @@ def test_when_all_boards_stay_away_the_run_ends_and_is_gone_on_with(
     assert 3 <= first.trials == len(trials(store)) < 20 and first.failed == 0
     assert any("waiting for it to come back" in line for line in notices)
     with fleet(agent.way) as boards:
-        second = run(model, store, pool, boards, 20)
+        second = run(model, store, copies, boards, 20)
     assert second.resumed == first.trials and second.trials == len(trials(store)) == 20
     assert len({r.run for r in trials(store)}) == 1
 
@@ -228,7 +224,7 @@ def test_ctrl_c_ends_it_within_seconds(model: Model, store: Store, pool: Pool, a
 
 
 def test_two_boards_of_a_tracker_share_the_work_and_a_third_joins(
-    model: Model, store: Store, pool: Pool, tmp_path: Path
+    model: Model, store: Store, copies: Copying, tmp_path: Path
 ) -> None:
     tracker = agents.tracker()
     with running(tracker):
@@ -241,17 +237,17 @@ def test_two_boards_of_a_tracker_share_the_work_and_a_third_joins(
                 with fleet(way) as boards:
                     assert boards.slots == 2
                     # More than the budget asks for is not measured, however many there are to measure it.
-                    summary = run(model, store, pool, boards, 48, at(4, third.launch))
+                    summary = run(model, store, copies, boards, 40, at(4, third.launch))
                     wait_until("the third has joined", lambda: len(boards._slots) == 3)
             finally:
                 third.stop()
-    assert summary.trials == len(trials(store)) == 48 and summary.failed == 0
+    assert summary.trials == len(trials(store)) == 40 and summary.failed == 0
     names = {board.board: board.trials for board in summary.boards}
     assert {str(a.address) for a in pair} <= set(names) and all(names[str(a.address)] > 4 for a in pair)
-    assert sum(names.values()) == 48
+    assert sum(names.values()) == 40
 
 
-def test_a_tracker_that_restarts_is_a_pause_at_most(model: Model, store: Store, pool: Pool) -> None:
+def test_a_tracker_that_restarts_is_a_pause_at_most(model: Model, store: Store, copies: Copying) -> None:
     tracker = agents.tracker().start()
     agent = agents.agent(tracker)
 
@@ -264,16 +260,16 @@ def test_a_tracker_that_restarts_is_a_pause_at_most(model: Model, store: Store, 
             way = Way(tracker.address, KEY)
             wait_until("the board is registered", lambda: registered(way) == 1)
             with fleet(way) as boards:
-                summary = run(model, store, pool, boards, 16, at(3, restart))
+                summary = run(model, store, copies, boards, 16, at(3, restart))
                 # What needs a new session needs the tracker.
                 boards._slots[0]._opened -= 1000
-                assert run(model, store, pool, boards, 4).trials == 4
+                assert run(model, store, copies, boards, 4).trials == 4
     finally:
         tracker.stop()
     assert summary.trials == 16 and summary.failed == 0 and not summary.lost
 
 
-def test_a_board_that_is_another_is_left_out(model: Model, store: Store, pool: Pool) -> None:
+def test_a_board_that_is_another_is_left_out(model: Model, store: Store, copies: Copying) -> None:
     tracker = agents.tracker()
     notices: list[str] = []
     with running(tracker):
@@ -288,7 +284,7 @@ def test_a_board_that_is_another_is_left_out(model: Model, store: Store, pool: P
             with running(other):
                 wait_until("both are registered", lambda: registered(way) == 2)
                 with Fleet(way, TARGET, identity) as boards:
-                    summary = run(model, store, pool, boards, 30, at(1000, lambda: None, notices))
+                    summary = run(model, store, copies, boards, 30, at(1000, lambda: None, notices))
     assert summary.trials == 30 and summary.failed == 0
     assert [board.board for board in summary.boards] == [str(first.address)]
     assert notices == [
@@ -304,13 +300,35 @@ def test_a_time_budget_ends_it(model: Model, store: Store, pool: Pool, agent: Pr
     assert summary.trials == len(trials(store))
 
 
+def test_sensors_and_the_reference_are_looked_at_meanwhile(
+    model: Model, store: Store, copies: Copying, agent: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "SENSORS_SECONDS", 0.4)
+    monkeypatch.setattr(health, "REFERENCE_SECONDS", 0.4)
+    monkeypatch.setattr(health, "LARGE", 1e9)  # kernels of microseconds on a busy machine
+    looked: list[float] = []
+    note = Health.note_reference
+
+    def noted(self: Health, seconds: Sequence[float]) -> Verdict:
+        looked.append(min(seconds))
+        return note(self, seconds)
+
+    monkeypatch.setattr(Health, "note_reference", noted)
+    with fleet(agent.way, cool_below=149.0) as boards:
+        summary = run(model, store, copies, boards, 24)
+        [board] = boards._boards.values()
+    assert len(looked) >= 2 and board.reference is not None and Path(board.reference["library"]).name
+    assert summary.trials == len(trials(store)) == 24 and summary.failed == 0
+    assert all(drift.ratio > health.SMALL for drift in summary.boards[0].drifts)
+
+
 def test_one_task_alone_and_nothing_to_choose(
-    model: Model, store: Store, pool: Pool, agent: Program, tmp_path: Path
+    model: Model, store: Store, copies: Copying, pool: Pool, agent: Program, tmp_path: Path
 ) -> None:
     task = next(t for t in list_tasks(model, TARGET) if "conv2d" in t.name)
     with fleet(agent.way) as boards:
         summary = tune(
-            model, TARGET, store=store, budget=Budget(trials=14), tasks={task.index}, runner=boards, builder=pool
+            model, TARGET, store=store, budget=Budget(trials=14), tasks={task.index}, runner=boards, builder=copies
         )
     assert summary.trials == 14 and {r.workload for r in trials(store)} == {task.hash}
     with fleet(agent.way) as boards:
