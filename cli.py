@@ -409,6 +409,18 @@ def logs_verify(json: str | None, **options: Any) -> None:
     verify_logs(Output(json), VerifyOptions(**options))
 
 
+@logs_.command("migrate")
+@fingerprint
+@logs
+@common
+def logs_migrate(fingerprint: str | None, logs: str | None, json: str | None) -> None:
+    """Try the schedules of another TVM's records with this one, and tell how many survive."""
+    from compiler.commands.logs.migrate import migrate_logs
+    from compiler.report.output import Output
+
+    migrate_logs(Output(json), logs, fingerprint)
+
+
 @logs_.command("prune")
 @click.option("--keep", type=click.IntRange(1), default=1, show_default=True, help="Records to keep of each kernel.")
 @fingerprint
