@@ -88,7 +88,7 @@ def write(path: Path, members: Mapping[str, Path | bytes], most: int = MAX_MEMBE
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise EdgetuneError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
@@ -114,7 +114,7 @@ def _write_member(file: BinaryIO, name: str, content: Path | bytes) -> None:
     file.write(b"\0" * _padding(size, BLOCK))
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the rename itself survive a power cut, where the file system can (not all open folders)."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)

@@ -1,8 +1,8 @@
 """A worker process: `python -m compiler.tuning.worker FD THREADS ROLE` serves jobs from the socket FD until it closes.
 
-ROLE is `desk` (it builds and measures here), `board` (it measures on a board), `measurer` (it is on a board, and measures
-there) or `examiner` (it looks at what came from elsewhere, and answers with JSON, which its owner can read whatever
-became of it).
+ROLE is `desk` (it builds and measures here), `board` (it measures on a board), `measurer` (it is on a board itself, and
+measures there) or `examiner` (it looks at what came from elsewhere, and answers with JSON, which its owner can read
+whatever became of it).
 
 It imports TVM once and is kept for the session. A job that crashes takes the process with it, which its owner sees as
 the end of the connection. The first answer, unasked, is (True, "ready"); the others are (True, result), and any may be
