@@ -46,9 +46,8 @@ def migrate(store: Store, fingerprint: str | None = None) -> list[Migration]:
     where, values = ("AND fingerprint = ?", [fingerprint]) if fingerprint is not None else ("", [])
     rows = store.query(
         "SELECT DISTINCT tvm_version, fingerprint, workload, trace_id FROM records WHERE cost IS NOT NULL "
-        f"AND tvm_version <> ? {where} ORDER BY tvm_version, fingerprint, workload, trace_id"[
-            store.tvm_version, *values
-        ],
+        f"AND tvm_version <> ? {where} ORDER BY tvm_version, fingerprint, workload, trace_id",
+        [store.tvm_version, *values],
     )
     reasons = _reasons(store, sorted({(workload, trace) for _, _, workload, trace in rows}))
     found: dict[tuple[str, str], Migration] = {}
