@@ -110,8 +110,8 @@ def compile_model(
     from compiler.graph import pipeline, variants
     from compiler.graph.algorithms import Algorithm
     from compiler.graph.filling import filling
-    from compiler.graph.scheduling import hardware_of, schedule_module
     from compiler.graph.passes.identifiers import identifiers
+    from compiler.graph.scheduling import hardware_of, schedule_module
     from compiler.graph.work import bytes_moved, flops
     from compiler.records.trust.admission import admit
     from compiler.records.workload import apply_trace, workload_of

@@ -5,8 +5,9 @@ from __future__ import annotations
 from compiler.cuda import nvrtc
 from compiler.cuda.cache import cached
 from compiler.cuda.runtime import load_cuda_runtime
+from compiler.cuda.source import lean, whole
 from compiler.errors import EdgetuneError
-from targets.cuda_toolkit import toolkit_for, why_no_toolkit
+from targets.cuda_toolkit import Toolkit, toolkit_for, why_no_toolkit
 
 NAME = "tvm_callback_cuda_compile"
 
@@ -32,6 +33,14 @@ def _compile(source: str) -> bytes:
     toolkit = toolkit_for(arch)
     if toolkit is None:
         raise EdgetuneError(why_no_toolkit(arch) or f"there is no NVRTC for {arch}")
-    source = str(source)
-    parts = (source, arch, nvrtc.version(toolkit), *nvrtc.OPTIONS, nvrtc.PREAMBLE)
-    return cached(parts, lambda: nvrtc.compile_source(source, arch, toolkit))
+    text = lean(str(source))
+    parts = (text, arch, nvrtc.version(toolkit), *nvrtc.OPTIONS)
+    return cached(parts, lambda: _made(str(source), text, arch, toolkit))
+
+
+def _made(source: str, text: str, arch: str, toolkit: Toolkit) -> bytes:
+    try:
+        return nvrtc.compile_source(text, arch, toolkit)
+    except nvrtc.CudaSourceError:
+        # A kernel may use more of the C++ library than is put in its place.
+        return nvrtc.compile_source(whole(source), arch, toolkit)

@@ -9,34 +9,20 @@ from functools import lru_cache
 from compiler.errors import EdgetuneError
 from targets.cuda_toolkit import Toolkit
 
-# What TVM's generated source takes for granted and NVRTC, which has no C library, does not bring.
-PREAMBLE = """\
-#include <cuda/std/cstdint>
-#include <cuda/std/limits>
-using cuda::std::int8_t;
-using cuda::std::int16_t;
-using cuda::std::int32_t;
-using cuda::std::int64_t;
-using cuda::std::uint8_t;
-using cuda::std::uint16_t;
-using cuda::std::uint32_t;
-using cuda::std::uint64_t;
-#ifndef INFINITY
-#define INFINITY (::cuda::std::numeric_limits<float>::infinity())
-#endif
-"""
-_HOST_HEADERS = frozenset({"#include <cuda.h>"})
 # Fast division and square roots are as exact as the FP16 and TF32 around them; denormals are kept.
 OPTIONS = ("-default-device", "--fmad=true", "--prec-div=false", "--prec-sqrt=false", "--extra-device-vectorization")
 
 
-def compile_source(source: str, arch: str, toolkit: Toolkit, options: Sequence[str] = OPTIONS) -> bytes:
-    """The cubin, an ELF file, of `source` for `arch` (`sm_87`).
+class CudaSourceError(EdgetuneError):
+    """CUDA source that does not compile."""
 
-    Raises EdgetuneError with the compiler's first error where it does not compile.
+
+def compile_source(text: str, arch: str, toolkit: Toolkit, options: Sequence[str] = OPTIONS) -> bytes:
+    """The cubin, an ELF file, of the CUDA source `text` for `arch` (`sm_87`).
+
+    Raises CudaSourceError with the compiler's first error where it does not compile.
     """
     nvrtc = _load(str(toolkit.library))
-    text = PREAMBLE + "\n".join(line for line in source.splitlines() if line.strip() not in _HOST_HEADERS)
     flags = [f"--gpu-architecture={arch}", *options, *(f"-I{folder}" for folder in toolkit.headers)]
     arguments = (ctypes.c_char_p * len(flags))(*(flag.encode() for flag in flags))
     program = ctypes.c_void_p()
@@ -44,7 +30,7 @@ def compile_source(source: str, arch: str, toolkit: Toolkit, options: Sequence[s
     try:
         if nvrtc.nvrtcCompileProgram(program, len(flags), arguments) != 0:
             log = _bytes(nvrtc, program, "nvrtcGetProgramLogSize", "nvrtcGetProgramLog").decode(errors="replace")
-            raise EdgetuneError(f"NVRTC does not compile the kernels for {arch}: {_first_error(log)}")
+            raise CudaSourceError(f"NVRTC does not compile the kernels for {arch}: {_first_error(log)}")
         return _bytes(nvrtc, program, "nvrtcGetCUBINSize", "nvrtcGetCUBIN")
     finally:
         nvrtc.nvrtcDestroyProgram(ctypes.byref(program))

@@ -40,7 +40,7 @@ def hardware_of(target: Target) -> Hardware | Gpu:
     known = target.hardware
     arch, sms = str(target.options["arch"]), known.sm_count
     if sms is None:
-        raise EdgetuneError(f"there are no schedules for {target.name}: it does not say how many multiprocessors it has")
+        raise EdgetuneError(f"no schedules for {target.name}: how many multiprocessors it has is not known")
     rest = {"registers": known.registers_per_sm, "memory_gb_s": known.memory_gb_s}
     return gpu(int(arch.removeprefix("sm_")), sms, **{name: size for name, size in rest.items() if size is not None})
 

@@ -61,7 +61,7 @@ def vector_of(sch: s_tir.Schedule, block: SBlockRV, most: int = VECTOR) -> int:
 
 
 def even_threads(total: int, gpu: Gpu) -> int | None:
-    """Threads of a block such that blocks divide `total` pieces evenly, None where that takes blocks of a few threads."""
+    """Threads of a block that divide `total` pieces of work evenly; None where they would be a few only."""
     most = threads_for(total, gpu)
     fitting = [t for t in range(1, most + 1) if total % t == 0]
     best = max(fitting, key=lambda t: (round(t / (-(-t // WARP) * WARP), 1) if t >= most // 2 else 0.0, t))

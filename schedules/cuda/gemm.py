@@ -37,7 +37,7 @@ KERNELS = tuple(product.ROLES)
 GROUPS = "edgetune.groups"
 VARIANTS = 6  # tiles offered to the search
 UNROLL_STEPS = (0, 16, 64, 512)  # offered to the search: how long a body the compiler unrolls loops to
-DEFAULT_UNROLL = 2  # the index of 64
+DEFAULT_UNROLL = 3  # the index of 64
 
 
 def spaces(sch: s_tir.Schedule, gpu: Gpu) -> list[Callable[[s_tir.Schedule], None]]:
@@ -129,7 +129,7 @@ def _tiled(
     sch.annotate(n_thread, "pragma_unroll_explicit", 0)
     for loop in (m_far, m_near, n_far, n_near):
         sch.unroll(loop)
-    _write_out(sch, sums, tile.columns, described)
+    _write_out(sch, sums, described)
     init = sch.decompose_reduction(anchor, k_step)
     for loop in sch.get_loops(init)[-4:]:
         sch.unroll(loop)
@@ -180,10 +180,10 @@ def _vectors(sch: s_tir.Schedule, block: SBlockRV, wide: int) -> None:
         sch.vectorize(vector)
 
 
-def _write_out(sch: s_tir.Schedule, sums: SBlockRV, columns: int, described: tiles.Product) -> None:
-    """Threads write vectors of columns where all columns are whole vectors."""
+def _write_out(sch: s_tir.Schedule, sums: SBlockRV, described: tiles.Product) -> None:
+    """Threads write vectors of columns where the columns are whole vectors."""
     last = sch.get_loops(sums)[-1]
-    if described.n % columns == 0 and extent(sch, last) % VECTOR == 0:
+    if described.n % VECTOR == 0 and extent(sch, last) % VECTOR == 0:
         _, vector = sch.split(last, [None, VECTOR])
         sch.vectorize(vector)
 
@@ -198,5 +198,5 @@ def add_up(sch: s_tir.Schedule, total: SBlockRV, described: tiles.Product, colum
     inline_behind(sch, sums)
     sch.reorder(part, vector)
     sch.vectorize(vector)
-    _write_out(sch, sums, columns, described)
+    _write_out(sch, sums, described)
     sch.vectorize(sch.get_loops(sch.decompose_reduction(total, part))[-1])

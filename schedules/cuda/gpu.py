@@ -27,6 +27,11 @@ class Gpu:
     shared_bytes: int
     bytes_per_cycle: float
 
+    @property
+    def block_registers(self) -> int:
+        """Registers that one block may use: before Volta's Tegra, half of those there are."""
+        return self.registers // 2 if self.sm in (53, 62) else self.registers
+
     def resident(self, threads: int, registers: int, shared_bytes: int) -> int:
         """Blocks that a multiprocessor holds at once, of `threads` with so many registers each; 0 if none fits."""
         warps = -(-threads // WARP)
