@@ -105,6 +105,8 @@ def edgetune() -> None:
     metavar="C",
     help="Let a board cool down to C degrees Celsius first.",
 )
+@click.option("--export-batch", metavar="FILE", help="Measure nothing: write candidates for a board without a network.")
+@click.option("--import-results", metavar="FILE", help="Take in what `edgetune measure` wrote on such a board.")
 @common
 def tune(models: Sequence[str], json: str | None, **options: Any) -> None:
     """Search for fast kernels and keep what was learned.
@@ -112,6 +114,12 @@ def tune(models: Sequence[str], json: str | None, **options: Any) -> None:
     MODEL is an ONNX file or a built-in model. Without one, AlexNet and GoogLeNet are tuned. Ctrl-C ends cleanly, and
     the same command goes on where an earlier one ended. On a board, or on all of a tracker's key, candidates are
     measured while this machine builds the next ones.
+
+    \b
+    For a board that no network reaches (docs/offline.md), of one MODEL:
+    edgetune tune MODEL --target T --export-batch batch.tar
+    edgetune measure batch.tar -o results.jsonl                 # on the board
+    edgetune tune MODEL --target T --import-results results.jsonl
     """
     from compiler.commands.tune import TuneOptions
     from compiler.commands.tune import tune as work
@@ -421,6 +429,28 @@ def logs_migrate(fingerprint: str | None, logs: str | None, json: str | None) ->
     migrate_logs(Output(json), logs, fingerprint)
 
 
+@logs_.command("readme")
+@click.argument("folder", metavar="DIR")
+@common
+def logs_readme(folder: str, json: str | None) -> None:
+    """Make the table in DIR/README.md from the logs in DIR."""
+    from compiler.commands.logs.readme import write_readme
+    from compiler.report.output import Output
+
+    write_readme(Output(json), folder)
+
+
+@logs_.command("schema")
+@click.argument("folder", metavar="DIR")
+@common
+def logs_schema(folder: str, json: str | None) -> None:
+    """Write the format of the lines to DIR, as JSON Schema, a file for each version."""
+    from compiler.commands.logs.schema import write_schemas
+    from compiler.report.output import Output
+
+    write_schemas(Output(json), folder)
+
+
 @logs_.command("prune")
 @click.option("--keep", type=click.IntRange(1), default=1, show_default=True, help="Records to keep of each kernel.")
 @fingerprint
@@ -439,6 +469,7 @@ def logs_prune(keep: int, fingerprint: str | None, logs: str | None, json: str |
 @fingerprint
 @click.option("--top", type=click.IntRange(1), help="Only the best so many records of each kernel.")
 @click.option("--author", metavar="NAME", help="Who measured what was measured here [default: the configuration's].")
+@click.option("--all", "again", is_flag=True, help="Also what the remote lists already, in case it has lost some.")
 @logs
 @common
 def logs_push(remote: str | None, json: str | None, **options: Any) -> None:
@@ -471,6 +502,22 @@ def logs_pull(remote: str | None, logs: str | None, json: str | None, **options:
     from compiler.report.output import Output
 
     pull_logs(Output(json), logs, remote, PullOptions(**options))
+
+
+@edgetune.command()
+@click.argument("batch", metavar="BATCH")
+@click.option("-o", "--output", "results", required=True, metavar="RESULTS", help="The results, as JSON lines.")
+@common
+def measure(batch: str, results: str, json: str | None) -> None:
+    """Measure a batch of `edgetune tune --export-batch` on this board.
+
+    Each result is on disk before the next candidate begins. After Ctrl-C or a power cut the same command goes on; a
+    candidate that crashes or hangs costs itself. RESULTS is for `edgetune tune --import-results`.
+    """
+    from compiler.commands.measure import measure as work
+    from compiler.report.output import Output
+
+    work(batch, results, Output(json))
 
 
 listen = _options(
