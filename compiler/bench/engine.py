@@ -16,7 +16,7 @@ class Engine(Protocol):
     """A model loaded by an engine, ready to run.
 
     `precision` is what it really computes in, which may not be what was asked for; `notes` says so, in sentences for a
-    result's warnings.
+    result's warnings; `settings` are those that it was given, by the names that it has for them.
     """
 
     @property
@@ -30,6 +30,9 @@ class Engine(Protocol):
 
     @property
     def notes(self) -> Sequence[str]: ...
+
+    @property
+    def settings(self) -> Mapping[str, str]: ...
 
     @property
     def inputs(self) -> list[TensorSpec]: ...
@@ -63,6 +66,7 @@ class PackageEngine:
         self.version = manifest.tool_version
         self.precision = manifest.precision
         self.notes: tuple[str, ...] = ()
+        self.settings: dict[str, str] = {}
         self.inputs = executable.inputs
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -17,6 +17,7 @@ from datetime import datetime, timezone
 import numpy as np
 
 from compiler.bench.engine import Engine, cast_inputs
+from compiler.bench.stability import AGREEING, stability
 from compiler.errors import UsageError
 from compiler.runtime.timing import Timing
 
@@ -26,7 +27,8 @@ class Protocol:
     """At least `runs` invocations and `seconds` per engine, in `rounds` rounds.
 
     `warmup_seconds` precedes an engine's first round, a tenth of it later ones, and at least `warmup_runs` runs each.
-    `limit_seconds` per engine ends what is too slow for that.
+    `limit_seconds` per engine ends what is too slow for that. With a `tolerance`, rounds go on, up to `most_rounds`,
+    until the medians of each engine's last three agree within it (0.05: 5 %).
     """
 
     runs: int = 100
@@ -35,6 +37,8 @@ class Protocol:
     warmup_runs: int = 3
     warmup_seconds: float = 0.5
     limit_seconds: float = 120.0
+    tolerance: float | None = None
+    most_rounds: int = 10
 
     def __post_init__(self) -> None:
         times = (self.seconds, self.warmup_seconds)
@@ -76,10 +80,15 @@ def measure(
     # Where one round takes all the runs there are, more rounds would only repeat the warm-up.
     rounds = min(protocol.rounds, protocol.runs)
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    for round_number in range(rounds):
+    most = max(rounds, protocol.most_rounds) if protocol.tolerance is not None and rounds >= AGREEING else rounds
+    for round_number in range(most):
+        if round_number >= rounds and _settled(timings, protocol):
+            break
         for index, engine in enumerate(engines):
             if progress is not None:
-                progress(engine.name, round_number * len(engines) + index + 1, rounds * len(engines))
+                progress(
+                    engine.name, round_number * len(engines) + index + 1, max(rounds, round_number + 1) * len(engines)
+                )
             if len(engines) > 1:
                 wait_until_idle()
             timings[index].append(
@@ -93,6 +102,16 @@ def measure(
                 )
             )
     return [Measurement(engine.name, tuple(taken), started) for engine, taken in zip(engines, timings, strict=True)]
+
+
+def _settled(timings: Sequence[Sequence[Timing]], protocol: Protocol) -> bool:
+    """Whether every engine has, or has used up its time."""
+    for taken in timings:
+        verdict = stability([timing.seconds for timing in taken], protocol.tolerance or 0.0)
+        spent = sum(sum(timing.seconds) for timing in taken)
+        if not verdict.stable and spent < protocol.limit_seconds / 2:
+            return False
+    return True
 
 
 def wait_until_idle(limit_seconds: float = 2.0, step_seconds: float = 0.01) -> bool:

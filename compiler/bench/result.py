@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from compiler.bench.statistics import Latency
+from compiler.bench.conditions import Conditions
+from compiler.bench.profile import ProfileReport
+from compiler.bench.stability import Stability
+from compiler.bench.statistics import Latency, Ratio
 from compiler.packaging.manifest import Accuracy
 
 SCHEMA = 1
@@ -14,6 +17,8 @@ class Result(Struct, frozen=True, kw_only=True):
     """Fields and order are the file format. What was not measured is None, never zero and never guessed.
 
     `tuned_tasks`, `tasks` and `trials` are None for peers, `images_per_s` is None where the model has no batch.
+    What follows `started` came later, and older lines have none of it: `reason` says why a cell of a suite has no
+    figures; `ratios` and `missing` (peer: why) are in our own line only, and so is `profile`, which --profile adds.
     """
 
     schema: int = SCHEMA
@@ -39,3 +44,10 @@ class Result(Struct, frozen=True, kw_only=True):
     threads: int
     warnings: list[str] = []
     started: str
+    reason: str | None = None
+    stability: Stability | None = None
+    conditions: Conditions | None = None
+    ratios: list[Ratio] = []
+    missing: dict[str, str] = {}
+    settings: dict[str, str] = {}
+    profile: ProfileReport | None = None

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
+from compiler.bench.conditions import Conditions, Watch
 from compiler.bench.engine import Engine, PackageEngine
-from compiler.bench.environment import OtherLoad, environment_warnings, series_warnings
+from compiler.bench.environment import environment_warnings, series_warnings
 from compiler.bench.peers import open_peer
 from compiler.bench.protocol import Measurement, Protocol, measure
 from compiler.bench.result import Result
+from compiler.bench.stability import stability
+from compiler.bench.stability import warnings as stability_warnings
 from compiler.bench.statistics import Ratio, latency, paired_ratio
 from compiler.bench.verify import Reference, onnx_reference, verify
 from compiler.errors import EdgetuneError, UsageError
@@ -20,6 +24,8 @@ from compiler.package import Accuracy
 from compiler.runtime.session import Executable
 
 DEFAULT = Protocol()
+TOLERANCE = 0.05
+"""Windows whose medians are nearer than this agree."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +75,20 @@ def bench(
             except EdgetuneError as error:
                 missing.append((name, str(error)))
         del reference  # its threads must not get in the way of those that are measured
-    load = OtherLoad() if local else None
+    watch = Watch() if local else None
     measurements = measure([engine for engine, _ in engines], inputs[0], protocol, progress)
-    warnings = environment_warnings(threads, load.cpus()) if load is not None else []
-    results = [
-        _result(executable, engine, measurement, accuracy, warnings, threads)
-        for (engine, accuracy), measurement in zip(engines, measurements, strict=True)
-    ]
+    conditions = watch.conditions() if watch is not None else None
+    warnings = environment_warnings(threads, conditions.other_cpus) if conditions is not None else []
     ours = [timing.seconds for timing in measurements[0].rounds]
     ratios = [
         paired_ratio(own.name, ours, other.engine, [timing.seconds for timing in other.rounds])
         for other in measurements[1:]
     ]
+    results = [
+        _result(executable, engine, measurement, accuracy, warnings, threads, protocol, conditions)
+        for (engine, accuracy), measurement in zip(engines, measurements, strict=True)
+    ]
+    results[0] = msgspec.structs.replace(results[0], ratios=ratios, missing=dict(missing))
     return BenchReport(tuple(results), tuple(ratios), tuple(missing))
 
 
@@ -103,11 +111,15 @@ def _result(
     accuracy: Accuracy | None,
     warnings: Sequence[str],
     threads: int,
+    protocol: Protocol,
+    conditions: Conditions | None,
 ) -> Result:
     manifest = executable.manifest
     seconds = measurement.seconds
     figures = latency(seconds)
     own = isinstance(engine, PackageEngine)
+    settled = stability([timing.seconds for timing in measurement.rounds], protocol.tolerance or TOLERANCE)
+    unsettled = stability_warnings(settled) if protocol.tolerance is not None else []
     unverified = ["this package was not verified"] if own and not manifest.verified else []
     return Result(
         model=manifest.model.name,
@@ -127,6 +139,9 @@ def _result(
         tasks=manifest.tasks if own else None,
         trials=manifest.trials if own else None,
         threads=threads,
-        warnings=[*warnings, *unverified, *engine.notes, *series_warnings(len(seconds), figures.cv)],
+        warnings=[*warnings, *unverified, *engine.notes, *series_warnings(len(seconds), figures.cv), *unsettled],
         started=measurement.started,
+        stability=settled,
+        conditions=conditions,
+        settings=dict(engine.settings),
     )

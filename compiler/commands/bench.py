@@ -8,9 +8,11 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from compiler.bench.profile import ProfileReport
 from compiler.bench.protocol import Protocol
-from compiler.bench.run import BenchReport
+from compiler.bench.run import TOLERANCE, BenchReport
 from compiler.commands import parse
 from compiler.commands.build_package import BuildRequest, build_package
 from compiler.commands.device import DeviceOptions, Place, opened_place
@@ -68,7 +70,7 @@ def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None
     from compiler.bench.peers import peer_names
 
     peers = parse.choices(options.vs, "--vs", peer_names()) if options.vs else []
-    protocol = Protocol(runs=options.runs, seconds=options.seconds)
+    protocol = Protocol(runs=options.runs, seconds=options.seconds, tolerance=TOLERANCE)
     must_agree(options.logs, options.zero_trial)
     parse.precisions(options.precisions)
     parse.shapes(options.shapes)
@@ -95,7 +97,7 @@ def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None
                 continue
             reports.append(report)
             # Written at once: what was measured survives a Ctrl-C.
-            output.json(report.results)
+            output.json([msgspec.structs.replace(report.results[0], profile=profile), *report.results[1:]])
             if profile is not None:
                 profiles.append((label, profile))
     if reports:

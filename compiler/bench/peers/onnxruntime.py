@@ -35,6 +35,14 @@ class OnnxRuntime:
         self.notes = (
             () if precision == "fp32" else (f"onnxruntime runs the fp32 model: its CPU kernels have no {precision}",)
         )
+        self.settings = {
+            "graph_optimization_level": "all",
+            "execution_mode": "sequential",
+            "intra_op_num_threads": str(threads),
+            "session.intra_op.allow_spinning": "1",
+            "providers": "CPUExecutionProvider",
+            "inputs and outputs": "bound",
+        }
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL

@@ -43,6 +43,7 @@ class OpenVino:
             "NUM_STREAMS": 1,
             "INFERENCE_PRECISION_HINT": _HINTS.get(precision, "f32"),
         }
+        self.settings = {**{name: str(value) for name, value in settings.items()}, "inputs and outputs": "shared"}
         core = openvino.Core()
         with model_source(model) as source:
             self._model = core.compile_model(core.read_model(source), "CPU", settings)
