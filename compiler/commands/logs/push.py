@@ -19,6 +19,7 @@ def push_logs(
     fingerprint: str | None,
     top: int | None,
     author: str | None,
+    again: bool,
 ) -> None:
     """Add to the remote (an address, a name of the configuration, or its default) what it has not yet.
 
@@ -32,7 +33,9 @@ def push_logs(
     with existing_store(logs) as store, open_remote(address) as place:
         must_know(store, fingerprint)
         with steps(output) as step:
-            report = push(store, place, fingerprint=fingerprint, top=top, author=named, progress=spoken(step))
+            report = push(
+                store, place, fingerprint=fingerprint, top=top, author=named, again=again, progress=spoken(step)
+            )
     for note in report.notes:
         output.warn(note)
     if report.replaced:

@@ -19,6 +19,11 @@ _LEFT_BEHIND_S = 24 * 3600.0
 _PATIENCE_S = 60.0
 _SLOWEST = 8 << 10  # bytes a second, over the whole of a transfer: a server that drips must not hold us for ever
 _CHUNK = 1 << 20
+_ROUNDS = 3
+
+
+class _CutError(TransientError):
+    """Fewer bytes than there must be: a connection that broke without a word, or that is all there is."""
 
 
 class Cache:
@@ -52,12 +57,27 @@ class Cache:
         """Makes sure that it is there, read by `chunks`; False if it was already.
 
         No more than `limit` bytes are read; `size` is how many there must be. Raises EdgetuneError where what comes has
-        another SHA-256, TransientError where it broke off each time.
+        another SHA-256, or is shorter, TransientError where the remote could not be reached each time.
         """
         if self.has(digest):
             return False
-        retrying(lambda: self._fetch(digest, chunks, limit, size))
+        try:
+            retrying(lambda: self._fetch(digest, chunks, limit, size))
+        except _CutError as error:
+            raise EdgetuneError(str(error)) from None
         return True
+
+    def read(self, digest: str, chunks: Callable[[], Iterator[bytes]], limit: int) -> tuple[bytes, bool]:
+        """As `fetch`, with the bytes: what another process removed in between is fetched again."""
+        for _ in range(_ROUNDS):
+            fetched = self.fetch(digest, chunks, limit)
+            try:
+                return self.path(digest).read_bytes(), fetched
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise EdgetuneError(f"cannot read {self.path(digest)}: {error.strerror}") from None
+        raise EdgetuneError(f"{self.path(digest)} is removed as soon as it is there")
 
     def drop(self, digest: str) -> None:
         """Removes it."""
@@ -87,7 +107,7 @@ class Cache:
                     hashed.update(chunk)
                     file.write(chunk)
                 if size is not None and got < size:
-                    raise TransientError(f"{digest[:12]} broke off after {got} of {size} bytes")
+                    raise _CutError(f"{digest[:12]} ends after {got} of {size} bytes")
                 if hashed.hexdigest() != digest:
                     raise EdgetuneError(f"{digest[:12]} holds something else: its SHA-256 is another")
             # No sync: a pull of a thousand parts would wait a thousand times, and `has` looks at what is there.

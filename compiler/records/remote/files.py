@@ -51,11 +51,13 @@ class FileRemote(Remote):
     def part_chunks(self, part: Part) -> Iterator[bytes]:
         return self.chunks(part_path(part.sha256))
 
-    def publish(self, parts: Sequence[LocalPart], entries: Sequence[LocalEntry], told: Told) -> None:
+    def publish(
+        self, parts: Sequence[LocalPart], entries: Sequence[LocalEntry], told: Told, *, again: bool = False
+    ) -> None:
         def send(local: LocalPart) -> None:
             path = part_path(local.part.sha256)
             # A push that was cut off has left parts that no entry lists; they need not travel again.
-            if retrying(partial(self.size, path)) != local.part.size:
+            if again or retrying(partial(self.size, path)) != local.part.size:
                 retrying(partial(self.put, path, local.path))
 
         together(self.workers, [partial(send, local) for local in parts], told)

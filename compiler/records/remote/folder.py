@@ -116,6 +116,7 @@ class FolderRemote(FileRemote):
                 if make:
                     with suppress(FileExistsError):
                         os.mkdir(step, dir_fd=where)
+                        os.fsync(where)
                 where = stack.enter_context(_below(where, step))
             yield where
 

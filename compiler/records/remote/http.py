@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CONNECT_S, READ_S = 10.0, 60.0
 _CHUNK = 64 << 10
+_DRAINED = 4
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
 
 
@@ -36,12 +37,15 @@ class Http:
         # A packed answer could unpack into anything; what we fetch is packed already.
         self._session.headers.update({"Accept-Encoding": "identity", "User-Agent": "edgetune"})
 
-    def request(self, method: str, url: str, *, stream: bool = False, **options: Any) -> Response:
-        """The answer, whatever its status. Raises TransientError where there is none, or the server is busy."""
+    def request(self, method: str, url: str, **options: Any) -> Response:
+        """The answer, whatever its status, its body not yet read: `body` or `drain` does that, and closes it.
+
+        Raises TransientError where there is none, or the server is busy.
+        """
         import requests
 
         try:
-            answer = self._session.request(method, url, stream=stream, timeout=(CONNECT_S, READ_S), **options)
+            answer = self._session.request(method, url, stream=True, timeout=(CONNECT_S, READ_S), **options)
         except requests.exceptions.SSLError as error:
             raise EdgetuneError(f"{_place(url)}: its certificate is not trusted ({_line(error)})") from None
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError) as error:
@@ -64,7 +68,7 @@ class Http:
         self, url: str, *, limit: int | None = None, headers: Mapping[str, str] | None = None
     ) -> Iterator[bytes]:
         """The bytes at `url`, in pieces; no more than `limit` of them."""
-        with closing(self.request("GET", url, stream=True, headers=dict(headers or {}))) as answer:
+        with closing(self.request("GET", url, headers=dict(headers or {}))) as answer:
             must_be_good(answer, url)
             yield from body(answer, url, limit)
 
@@ -89,6 +93,14 @@ def body(answer: Response, url: str, limit: int | None) -> Iterator[bytes]:
             yield chunk
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise TransientError(f"{_place(url)} broke off: {_line(error)}") from None
+
+
+def drain(answer: Response) -> Response:
+    """The answer, read to its end if that is near, so that its connection can be used again, and closed."""
+    with closing(answer):
+        for _ in zip(range(_DRAINED), answer.iter_content(_CHUNK), strict=False):
+            pass
+    return answer
 
 
 def must_be_good(answer: Response, url: str) -> None:

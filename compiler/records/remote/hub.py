@@ -38,7 +38,9 @@ class HubRemote(ObjectRemote):
         """The repository, which is made on the Hub's pages or by `hf repo create`."""
         return self.root.removesuffix(self._below).rstrip("/")
 
-    def publish(self, parts: Sequence[LocalPart], entries: Sequence[LocalEntry], told: Told) -> None:
+    def publish(
+        self, parts: Sequence[LocalPart], entries: Sequence[LocalEntry], told: Told, *, again: bool = False
+    ) -> None:
         from huggingface_hub import CommitOperationAdd
 
         made = [CommitOperationAdd(self._at(part_path(local.part.sha256)), local.path) for local in parts]

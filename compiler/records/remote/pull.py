@@ -79,7 +79,7 @@ def pull(
     if not missing:
         return report
     progress(f"Fetching {len(missing)} parts, {total / 1e6:.1f} MB")
-    with _Merging(store, remote.url, parts, report) as merging:
+    with _Merging(store, remote, parts, report) as merging:
         for done, (item, error, fetched) in enumerate(_fetched(remote, parts, missing), 1):
             report.parts += fetched
             report.bytes_fetched += item.part.size if fetched else 0
@@ -130,7 +130,7 @@ def _fetched(
 
     def fetch(part: Part) -> tuple[EdgetuneError | None, bool]:
         try:
-            return None, cache.fetch(part.sha256, partial(remote.part_chunks, part), part.size, part.size)
+            return None, _fetch(remote, cache, part)
         except TransientError:
             raise
         except EdgetuneError as error:
@@ -151,11 +151,15 @@ def _fetched(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+def _fetch(remote: Remote, cache: Cache, part: Part) -> bool:
+    return cache.fetch(part.sha256, partial(remote.part_chunks, part), part.size, part.size)
+
+
 class _Merging:
     """Takes parts that are in the cache into the store, several at a time: each transaction waits for the disk."""
 
-    def __init__(self, store: Store, origin: str, cache: Cache, report: PullReport) -> None:
-        self._store, self._origin, self._cache, self._report = store, origin, cache, report
+    def __init__(self, store: Store, remote: Remote, cache: Cache, report: PullReport) -> None:
+        self._store, self._remote, self._cache, self._report = store, remote, cache, report
         self._folder = tempfile.TemporaryDirectory(prefix="edgetune-pull-")
         self._waiting: dict[Path, _Wanted] = {}
         self._bytes = 0
@@ -171,10 +175,13 @@ class _Merging:
         # Two folders deep, since an import looks for kernels beside the folder that a file lies in.
         lines = Path(self._folder.name) / "parts" / f"{item.part.sha256}.jsonl"
         lines.parent.mkdir(exist_ok=True)
+        packed = self._cache.path(item.part.sha256)
         try:
-            unpack(item.part, self._cache.path(item.part.sha256), lines)
-        except FileNotFoundError:
-            self._report.refused.append(f"part {item.part.sha256[:12]}: another pull has it; run this one again")
+            try:
+                unpack(item.part, packed, lines)
+            except FileNotFoundError:  # another pull of this user has taken it in, and removed it
+                _fetch(self._remote, self._cache, item.part)
+                unpack(item.part, packed, lines)
         except OSError as error:
             raise EdgetuneError(f"cannot write {lines}: {error.strerror}") from None
         except EdgetuneError as error:
@@ -192,7 +199,7 @@ class _Merging:
         fingerprint = next(iter(waiting.values())).fingerprint
         report = self._report.imported
         listed, before = len(report.skipped), report.skipped_count
-        import_files(self._store, list(waiting), report, only=fingerprint, origin=self._origin)
+        import_files(self._store, list(waiting), report, only=fingerprint, origin=self._remote.url)
         skipped = {line.file for line in report.skipped[listed:]}
         all_listed = len(report.skipped) - listed == report.skipped_count - before
         # What this edgetune cannot read, a newer one may.

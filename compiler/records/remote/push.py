@@ -53,15 +53,18 @@ def push(
     fingerprint: str | None = None,
     top: int | None = None,
     author: str | None = None,
+    again: bool = False,
     progress: Progress = lambda line: None,
 ) -> PushReport:
     """Adds to `remote` the records of `store` that its index does not list; what has returned is there for everybody.
 
     fingerprint: only that one's. top: only the best so many records of each kernel. author: who the records that were
-    measured here are said to be by, where they do not say it yet. Records that are quarantined stay
-    here, and so do those of which nobody knows on what they were measured. Several may push at the same time, and one
-    that is killed has added nothing, or all. Raises UsageError where nobody can push, EdgetuneError
-    where the remote cannot be read or written.
+    measured here are said to be by, where they do not say it yet. again: all of them, for a remote that has lost or
+    damaged what its index lists.
+
+    Records that are quarantined stay here, and so do those of which nobody knows on what they were measured. Several
+    may push at the same time, and one that is killed has added nothing, or all. Raises UsageError where nobody can
+    push, EdgetuneError where the remote cannot be read or written.
     """
     if not remote.can_write:
         raise UsageError(f"{remote.url} can be pulled from only: push to the folder or bucket that it serves")
@@ -77,7 +80,7 @@ def push(
         entries: list[LocalEntry] = []
         for name in chosen:
             progress(f"Packing {name}")
-            known = _listed(entry for entry in index.entries.values() if entry.fingerprint == name)
+            known = _listed(e for e in index.entries.values() if e.fingerprint == name and not again)
             made = list(_new_parts(store, name, top, author, known, Path(folder), report))
             parts += made
             if made:
@@ -86,7 +89,7 @@ def push(
         if parts:
             report.parts, report.bytes_sent = len(parts), sum(local.part.size for local in parts)
             progress(f"Sending {len(parts)} parts")
-            remote.publish(parts, entries, lambda done, total: progress(f"Sent {done} of {total} parts"))
+            remote.publish(parts, entries, lambda done, total: progress(f"Sent {done} of {total} parts"), again=again)
     if remote.can_remove:
         for name in chosen:
             if sum(entry.fingerprint == name for entry in index.entries.values()) >= COMPACT_ABOVE:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -32,8 +31,7 @@ def read_index(remote: Remote, cache: Cache, wanted: Callable[[str], bool]) -> I
 
     An entry that disappears between listing and reading was replaced by a larger one: then we look again. One that is
     listed again and not there again, or is not what it should be, is refused, and no reason to stop: anybody who may
-    push can put one there. Raises
-    EdgetuneError where the remote cannot be listed or reached.
+    push can put one there. Raises EdgetuneError where the remote cannot be listed or reached.
     """
     index = Index()
     refused: dict[EntryName, str] = {}
@@ -74,16 +72,7 @@ def read_index(remote: Remote, cache: Cache, wanted: Callable[[str], bool]) -> I
 
 def _read(remote: Remote, cache: Cache, name: EntryName) -> tuple[Entry, int, bool] | EdgetuneError:
     try:
-        fetched = cache.fetch(name.digest, lambda: remote.entry_chunks(name), MAX_ENTRY_BYTES)
-        try:
-            data = cache.path(name.digest).read_bytes()
-        except OSError as error:
-            return EdgetuneError(f"cannot read {cache.path(name.digest)}: {error.strerror}")
-        try:
-            return read_entry(data, name.digest, name.fingerprint), len(data), fetched
-        except EdgetuneError:
-            with suppress(OSError):
-                cache.drop(name.digest)  # it was damaged here, or it is refused again next time
-            raise
+        data, fetched = cache.read(name.digest, lambda: remote.entry_chunks(name), MAX_ENTRY_BYTES)
+        return read_entry(data, name.digest, name.fingerprint), len(data), fetched
     except EdgetuneError as error:
         return error

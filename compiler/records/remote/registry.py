@@ -18,7 +18,7 @@ from urllib.parse import urljoin, urlsplit
 from compiler.errors import EdgetuneError, UsageError
 from compiler.records.canonical import canonical_bytes, parse_strict
 from compiler.records.remote.files import together
-from compiler.records.remote.http import Http, body, is_loopback, must_be_good
+from compiler.records.remote.http import Http, body, drain, is_loopback, must_be_good
 from compiler.records.remote.index import MAX_ENTRY_BYTES, Part
 from compiler.records.remote.names import EntryName, is_digest
 from compiler.records.remote.registry_login import Login
@@ -77,7 +77,9 @@ class RegistryRemote(Remote):
     def part_chunks(self, part: Part) -> Iterator[bytes]:
         return self._blob(part.sha256, part.size)
 
-    def publish(self, parts: Sequence[LocalPart], entries: Sequence[LocalEntry], told: Told) -> None:
+    def publish(
+        self, parts: Sequence[LocalPart], entries: Sequence[LocalEntry], told: Told, *, again: bool = False
+    ) -> None:
         works = [partial(self._upload, local.part.sha256, local.part.size, local.path) for local in parts]
         together(self.workers, [partial(retrying, work) for work in works], told)
         for entry in entries:
@@ -90,15 +92,13 @@ class RegistryRemote(Remote):
     def close(self) -> None:
         self._http.close()
 
-    def _request(self, method: str, url: str, *, stream: bool = False, **options: Any) -> Response:
+    def _request(self, method: str, url: str, **options: Any) -> Response:
         """As `Http.request`, logged in where the registry wants that."""
         headers = dict(options.pop("headers", {}))
-        answer = self._http.request(method, url, stream=stream, headers=headers | self._login.headers, **options)
+        answer = self._http.request(method, url, headers=headers | self._login.headers, **options)
         if answer.status_code == 401 and self._login.renew(answer):
-            answer.close()
-            if hasattr(options.get("data"), "seek"):
-                options["data"].seek(0)
-            answer = self._http.request(method, url, stream=stream, headers=headers | self._login.headers, **options)
+            drain(answer)
+            answer = self._http.request(method, url, headers=headers | self._login.headers, **options)
         if answer.status_code in (401, 403):
             answer.close()
             raise EdgetuneError(f"{self.url}: no access: `docker login {self.host}` or `oras login {self.host}`")
@@ -106,7 +106,7 @@ class RegistryRemote(Remote):
 
     def _tags(self, url: str) -> tuple[list[str], str | None]:
         """One page of tags, and where the next one is."""
-        with closing(self._request("GET", url, stream=True)) as answer:
+        with closing(self._request("GET", url)) as answer:
             try:
                 must_be_good(answer, url)
             except MissingError:
@@ -126,25 +126,22 @@ class RegistryRemote(Remote):
 
     def _blob(self, digest: str, limit: int) -> Iterator[bytes]:
         url = f"{self._base}/blobs/sha256:{digest}"
-        with closing(self._request("GET", url, stream=True)) as answer:
+        with closing(self._request("GET", url)) as answer:
             must_be_good(answer, url)
             yield from body(answer, url, limit)
 
     def _upload(self, digest: str, size: int, source: Path | bytes) -> None:
         blob = f"{self._base}/blobs/sha256:{digest}"
-        if self._request("HEAD", blob).status_code == 200:
+        if drain(self._request("HEAD", blob)).status_code == 200:
             return
         begin = f"{self._base}/blobs/uploads/"
-        answer = self._request("POST", begin, headers={"Content-Length": "0"})
+        answer = drain(self._request("POST", begin, headers={"Content-Length": "0"}))
         must_be_good(answer, begin)
         place = self._own(urljoin(begin, answer.headers.get("Location", "")))
         data = source if isinstance(source, bytes) else source.read_bytes()
-        answer = self._request(
-            "PUT",
-            f"{place}{'&' if '?' in place else '?'}digest=sha256:{digest}",
-            data=data,
-            headers={"Content-Type": "application/octet-stream"},
-        )
+        headers = {"Content-Type": "application/octet-stream"}
+        url = f"{place}{'&' if '?' in place else '?'}digest=sha256:{digest}"
+        answer = drain(self._request("PUT", url, data=data, headers=headers))
         must_be_good(answer, blob)
 
     def _tag(self, entry: LocalEntry) -> None:
@@ -162,7 +159,7 @@ class RegistryRemote(Remote):
             }
         )
         url = f"{self._base}/manifests/{_TAG}{entry.name.digest}"
-        answer = self._request("PUT", url, data=manifest, headers={"Content-Type": MANIFEST})
+        answer = drain(self._request("PUT", url, data=manifest, headers={"Content-Type": MANIFEST}))
         must_be_good(answer, url)
         told = answer.headers.get("Docker-Content-Digest")
         if told is not None and told != f"sha256:{hashlib.sha256(manifest).hexdigest()}":

@@ -10,11 +10,13 @@ import re
 import subprocess
 import threading
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from compiler.errors import EdgetuneError
+from compiler.records.remote.http import body, drain
 
 if TYPE_CHECKING:
     from requests import Response
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 _HELPER = re.compile(r"[A-Za-z0-9._-]+")
 _HELPER_S = 30
+_MAX_TOKEN_BYTES = 1 << 20
 _DOCKER_HUB = "https://index.docker.io/v1/"
 _TOKEN_USER = "<token>"  # noqa: S105 - how a credential helper says that its secret is a refresh token
 
@@ -72,11 +75,15 @@ class Login:
             answer = self._http.request("GET", realm, params=asked, headers=headers)
             if answer.status_code in (401, 403) and not name:
                 asked["scope"] = f"repository:{self._repository}:pull"  # to a stranger, some give only that
+                drain(answer)
                 answer = self._http.request("GET", realm, params=asked)
-        if answer.status_code != 200 or len(answer.content) > 1 << 20:
+        if answer.status_code != 200:
+            drain(answer)
             return None
+        with closing(answer):
+            data = b"".join(body(answer, realm, _MAX_TOKEN_BYTES))
         try:
-            value = json.loads(answer.content)
+            value = json.loads(data)
         except ValueError:
             return None
         token = (value.get("token") or value.get("access_token")) if isinstance(value, dict) else None

@@ -79,8 +79,13 @@ class Remote(ABC):
         """The bytes of a part, in pieces."""
 
     @abstractmethod
-    def publish(self, parts: Sequence[LocalPart], entries: Sequence[LocalEntry], told: Told) -> None:
-        """Adds all parts, then the entries; what has returned is there for everybody. Only where `can_write`."""
+    def publish(
+        self, parts: Sequence[LocalPart], entries: Sequence[LocalEntry], told: Told, *, again: bool = False
+    ) -> None:
+        """Adds all parts, then the entries; what has returned is there for everybody. Only where `can_write`.
+
+        again: also parts that seem to be there, from a push that was cut off.
+        """
 
     @abstractmethod
     def remove(self, entries: Sequence[EntryName]) -> None:

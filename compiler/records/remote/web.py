@@ -48,7 +48,9 @@ class WebRemote(Remote):
     def part_chunks(self, part: Part) -> Iterator[bytes]:
         return self._http.chunks(f"{self.url}/{part_path(part.sha256)}", limit=part.size)
 
-    def publish(self, parts: Sequence[LocalPart], entries: Sequence[LocalEntry], told: Told) -> None:
+    def publish(
+        self, parts: Sequence[LocalPart], entries: Sequence[LocalEntry], told: Told, *, again: bool = False
+    ) -> None:
         raise NotImplementedError
 
     def remove(self, entries: Sequence[EntryName]) -> None:

@@ -18,6 +18,7 @@ from compiler.records.remote.names import part_path
 from compiler.records.remote.pull import pull
 from compiler.records.remote.push import push
 from compiler.records.remote.reading import read_index
+from compiler.records.trust.verdicts import Verdict, keep
 from tests.records.remote.users import FINGERPRINT, exported, some, user
 
 ROOT = Path(__file__).parents[3]
@@ -55,7 +56,9 @@ class Slow(FolderRemote):
 
 folder = Path(sys.argv[1])
 with user(folder, "puller") as store:
-    print("got", pull(store, Slow(folder / "remote")).parts, flush=True)
+    report = pull(store, Slow(folder / "remote"))
+    assert report.refused == []
+    print("got", report.parts, flush=True)
 """
 
 
@@ -160,8 +163,13 @@ def test_parts_that_are_links_pipes_or_damaged_are_refused(tmp_path: Path) -> No
         assert "not a regular file" in report.refused[1]
         assert "SHA-256 is another" in report.refused[2]
         assert list(b.records()) == []
+        damaged.write_bytes(damaged.read_bytes()[:-1])
+        assert "ends after" in pull(b, remote).refused[2]
         damaged.unlink()
         assert "is not there" in pull(b, remote).refused[2]
+        assert push(a, remote, again=True).sent == 12
+        assert pull(b, remote).imported.added == 12
+    assert (tmp_path / "elsewhere").is_file()
 
 
 def test_what_killed_pushes_left_is_removed_after_a_day(tmp_path: Path) -> None:
@@ -220,3 +228,27 @@ def test_others_may_read_what_is_pushed(tmp_path: Path) -> None:
         os.umask(before)
     files = [path for path in (tmp_path / "remote").rglob("*") if path.is_file()]
     assert {path.stat().st_mode & 0o777 for path in files} == {0o664}
+
+
+def test_what_is_quarantined_is_not_spread(tmp_path: Path) -> None:
+    remote = FolderRemote(tmp_path / "remote")
+    with user(tmp_path, "a", some(6)) as a, user(tmp_path, "b") as b, user(tmp_path, "c") as c:
+        push(a, remote)
+        pull(b, remote)
+        bad = next(b.records())
+        keep(b, [(bad.workload, bad.trace_id, Verdict.QUARANTINED, "it computes something else")])
+        other = FolderRemote(tmp_path / "another")
+        assert push(b, other).sent == 5
+        assert pull(c, other).imported.added == 5
+
+
+def test_two_pulls_of_one_user_do_not_stand_in_each_others_way(tmp_path: Path) -> None:
+    with user(tmp_path, "a", []) as a:
+        for number in range(10):
+            a.add_many(some(3, 100 * number))
+            push(a, FolderRemote(tmp_path / "remote"))
+    outs = [tmp_path / f"{number}.txt" for number in range(2)]
+    pullers = [start(PULLER, tmp_path, out=out) for out in outs]
+    assert [puller.wait(60) for puller in pullers] == [0, 0]
+    with user(tmp_path, "puller") as puller_store, user(tmp_path, "a", []) as a:
+        assert exported(puller_store) == exported(a)
