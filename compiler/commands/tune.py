@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import targets
-from compiler.commands import parse
+from compiler.commands import parse, tune_offline
 from compiler.commands.device import HERE, DeviceOptions, Place, opened_place
 from compiler.commands.hardware import must_compile, must_run, must_tune, thread_count
 from compiler.commands.interrupt import deferred
@@ -52,6 +52,14 @@ class TuneOptions:
     dump: str | None
     device: DeviceOptions = HERE
     cool_below: float | None = None
+    export_batch: str | None = None
+    import_results: str | None = None
+    build_cluster: str | None = None
+
+    @property
+    def offline(self) -> bool:
+        """Whether it is for a board that no network reaches."""
+        return self.export_batch is not None or self.import_results is not None
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,8 @@ def tune(sources: Sequence[str], output: Output, options: TuneOptions) -> None:
     Raises KeyboardInterrupt after Ctrl-C, when everything learned is kept and shown, EdgetuneError when no board is
     left, and at the end when all that was tried for a model failed.
     """
+    if options.offline:
+        tune_offline.must_make_sense(options)
     if options.cool_below is not None and options.device.local:
         raise UsageError("--cool-below is for boards: give --rpc or --ssh")
     for source in sources:
@@ -81,6 +91,9 @@ def tune(sources: Sequence[str], output: Output, options: TuneOptions) -> None:
         make_folder(Path(options.dump), "--dump")
     seconds = parse.duration(options.time_) if options.time_ is not None else None
     chosen = parse.selection(options.tasks) if options.tasks not in (None, LIST) else None
+    if options.offline and options.tasks != LIST:
+        _tune_offline(sources or DEFAULT_MODELS, output, options, chosen)
+        return
     with ExitStack() as stack:
         with steps(output) as step:
             place = stack.enter_context(opened_place(options.device, step))
@@ -138,6 +151,16 @@ def _jobs(sources: Sequence[str], options: TuneOptions, step: Steps) -> Iterator
             model = load(source, batch=batch, shapes=shapes or None, seed=options.seed)
             for precision in precisions:
                 yield _Job(model, precision)
+
+
+def _tune_offline(sources: Sequence[str], output: Output, options: TuneOptions, chosen: set[int] | None) -> None:
+    with steps(output) as step:
+        jobs = list(_jobs(sources, options, step))
+    if len(jobs) != 1:
+        raise UsageError(
+            f"a batch is of one model at one batch size and precision, and these are {len(jobs)}: name one"
+        )
+    tune_offline.tune_offline(jobs[0].model, jobs[0].precision, output, options, chosen)
 
 
 def _target(place: Place, options: TuneOptions) -> targets.Target:

@@ -15,7 +15,7 @@ from compiler.runtime.rpc.identity import Identity, board_device, decode_identit
 from compiler.tuning.offline.schema import MAX_JOBS, MAX_LINE_BYTES, Result, ResultsHead, decode, encode
 
 _MAX_RESULT_BYTES = 64 << 10  # a line; the first one is longer
-_FIRST = b'{"batch":'  # how the first line begins
+_FIRST = (b'{"batch":', b'{"schema":1,"batch":')  # how the first line begins, as the two agents write it
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _begun(path: Path) -> Results | None:
     try:
         with path.open("rb") as file:
             first = file.readline(MAX_LINE_BYTES)
-        if first.startswith(_FIRST[: len(first)]) and not first.endswith(b"\n"):
+        if not first.endswith(b"\n") and any(first.startswith(begins[: len(first)]) for begins in _FIRST):
             return None  # the power went at once
         return read_results(path)
     except OSError as error:
