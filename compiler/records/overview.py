@@ -21,7 +21,8 @@ README = "README.md"
 
 @dataclass(frozen=True)
 class DeviceLog:
-    """What a folder holds of one fingerprint. `trials`: spent on its kernels, where records say so; `first`, `last`: UTC days, None unknown."""
+    """What a folder holds of one fingerprint. `trials`: spent on its kernels, where records say so. `first`, `last`:
+    UTC days, None where unknown."""
 
     fingerprint: str
     device: str

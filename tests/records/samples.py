@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from compiler.records.canonical import canonical_json
+from compiler.records.provenance import NOTHING_KNOWN, Provenance
 from compiler.records.record import Record, Workload
 from compiler.records.store import Store
 
@@ -90,6 +91,16 @@ _JSON = st.recursive(
 _TIMES = st.datetimes().map(lambda t: t.strftime("%Y-%m-%dT%H:%M:%S.%fZ")).filter(lambda t: len(t) == 27)
 
 
+_PROVENANCE = st.builds(
+    Provenance,
+    trials=st.none() | st.integers(1, 10**6),
+    governor=st.none() | _TEXT,
+    clock_mhz=st.none() | st.floats(1, 1e5),
+    celsius=st.none() | st.floats(-50, 150),
+    throttled=st.sampled_from([None, True, False]),
+)
+
+
 @st.composite
 def records(draw: st.DrawFn) -> Record:
     """Any valid record, from a small set of workloads, fingerprints and traces so that they meet."""
@@ -107,4 +118,6 @@ def records(draw: st.DrawFn) -> Record:
         checked=draw(st.sampled_from([None, True, False])),
         run=draw(_TEXT),
         extra=draw(st.dictionaries(_TEXT, _JSON, max_size=3)),
+        provenance=draw(st.just(NOTHING_KNOWN) | _PROVENANCE),
+        author=draw(st.sampled_from(["", "Ada", "Bob <bob@example.org>"])),
     )
