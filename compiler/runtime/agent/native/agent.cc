@@ -86,7 +86,7 @@ Agent::Agent(Options options) : options_(std::move(options)), signals_(catch_sig
     const bool everywhere = options_.listen == "0.0.0.0" || options_.listen == "::";
     if (!everywhere && !is_loopback(options_.listen)) settings.address = options_.listen;
     settings.agent_port = options_.port;
-    tracker_ = std::make_unique<Tracker>(std::move(settings), [this] { return status(); }, release);
+    tracker_ = std::make_unique<Tracker>(std::move(settings), [this] { return status(in_brief(identity_)); }, release);
   }
 }
 
@@ -193,7 +193,7 @@ void Agent::read_handshake(Client& client) {
 void Agent::answer(Client& client) {
   const Request& request = client.handshake.request();
   if (request.kind == Request::Kind::kStatus) {
-    begin_answer(client, pack_int(kMagic) + pack_text(status().dump()));
+    begin_answer(client, pack_int(kMagic) + pack_text(status(identity_).dump()));
   } else if (known_key(request.key)) {
     if (tracker_) tracker_->use();
     client.state = Client::State::kWaiting;
@@ -338,7 +338,7 @@ void Agent::let_go() {
   if (gpu_question_) gpu_question_->let_go();
 }
 
-json::Value Agent::status() {
+json::Value Agent::status(const json::Value& identity) {
   if (now() >= readings_at_ + kReadingsKept) {
     readings_ = sensors_.read(false);
     readings_at_ = now();
@@ -353,7 +353,7 @@ json::Value Agent::status() {
   made.set("sessions", sessions_);
   made.set("failed_sessions", failed_sessions_);
   made.set("last_failure", last_failure_);
-  made.set("identity", identity_);
+  made.set("identity", identity);
   made.set("sensors", readings_);
   return made;
 }

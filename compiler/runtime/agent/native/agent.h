@@ -60,7 +60,7 @@ class Agent {
   void kill_strays() const;
   void read_input();
   void let_go();
-  json::Value status();
+  json::Value status(const json::Value& identity);
   bool known_key(const std::string& key) const;
 
   Options options_;

@@ -32,7 +32,7 @@ def needed_versions(file: Path) -> set[str]:
         return set()
     try:
         return set(_versions(data))
-    except (struct.error, IndexError, ValueError):
+    except (struct.error, IndexError, ValueError, OverflowError):
         raise EdgetuneError(f"{file}: its ELF tables are broken") from None
 
 

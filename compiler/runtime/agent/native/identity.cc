@@ -14,6 +14,7 @@ namespace edgetune {
 namespace {
 
 constexpr std::size_t kLongestCpuinfo = 64 << 10;
+constexpr std::size_t kBriefCpuinfo = 8 << 10;
 
 std::optional<double> size_of(const std::string& text) {
   if (text.empty()) return std::nullopt;
@@ -41,12 +42,12 @@ json::Value caches(const std::string& root) {
   return made;
 }
 
-// The text of /proc/cpuinfo; of the processors that fit where it is too long.
-std::string cpuinfo(const std::string& root) {
-  std::string text = read_file(root + "/proc/cpuinfo", kLongestCpuinfo + 1).value_or("");
-  if (text.size() <= kLongestCpuinfo) return text;
+// As many whole processors of /proc/cpuinfo's text as fit.
+std::string whole_processors(std::string text, std::size_t limit) {
+  if (text.size() <= limit) return text;
+  text.resize(limit);
   const std::size_t whole = text.rfind("\n\n");
-  text.resize(whole != std::string::npos ? whole : kLongestCpuinfo);
+  if (whole != std::string::npos) text.resize(whole);
   return text;
 }
 
@@ -63,7 +64,8 @@ json::Value identity(const json::Value& gpu, const std::string& root) {
   made.set("version", kVersion);
   made.set("tvm", kTvmVersion);
   made.set("machine", system.machine);
-  made.set("cpuinfo", cpuinfo(root));
+  made.set("cpuinfo", whole_processors(read_file(root + "/proc/cpuinfo", kLongestCpuinfo + 1).value_or(""),
+                                       kLongestCpuinfo));
   made.set("cores", usable_cores());
   made.set("memory_bytes", static_cast<double>(memory.totalram) * memory.mem_unit);
   made.set("glibc", gnu_get_libc_version());
@@ -73,6 +75,13 @@ json::Value identity(const json::Value& gpu, const std::string& root) {
   made.set("gpu", gpu);
   made.set("power_mode", power_mode(root));
   made.set("governor", governor(root));
+  return made;
+}
+
+json::Value in_brief(const json::Value& identity) {
+  auto made = json::Value::object();
+  for (const auto& [name, value] : identity.members())
+    made.set(name, name == "cpuinfo" ? json::Value(whole_processors(value.as_string(), kBriefCpuinfo)) : value);
   return made;
 }
 

@@ -10,4 +10,7 @@ namespace edgetune {
 // `gpu` is what the device's driver says (gpu.h), or null.
 json::Value identity(const json::Value& gpu, const std::string& root = "");
 
+// An identity with fewer processors in its cpuinfo: a tracker tells all its boards at once.
+json::Value in_brief(const json::Value& identity);
+
 }  // namespace edgetune

@@ -4,7 +4,7 @@
 #include "agent.h"
 #include "error.h"
 #include "options.h"
-#include "tvm.h"
+#include "runtime.h"
 #include "version.h"
 
 int main(int count, char** arguments) {

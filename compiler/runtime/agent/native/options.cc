@@ -65,7 +65,7 @@ long long bytes_of(const std::string& text) {
   take("ii");
   const int unit = take("KkMmGgTt");
   const auto number = parse_number(rest);
-  const double bytes = number.value_or(0) * std::pow(1024.0, unit + 1);
+  const double bytes = std::ldexp(number.value_or(0), 10 * (unit + 1));
   if (!number || bytes > 9e15) throw UsageError("--memory-limit " + text + ": give bytes, or a size such as 512M or 2G");
   if (bytes < kLeastMemory) throw UsageError("--memory-limit " + text + ": TVM itself takes more; give at least 128M");
   return static_cast<long long>(bytes);

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "functions.h"
+#include "runtime.h"
 #include "session.h"
 #include "tvm.h"
 #include "wire.h"

@@ -1,21 +1,10 @@
 #include "tvm.h"
 
-#include <dlfcn.h>
-
-#include "error.h"
 #include "text.h"
 
 namespace edgetune {
 
 namespace ffi = tvm::ffi;
-
-void load_runtime_extra() {
-  // Found beside the program: that is its run path.
-  if (dlopen("libtvm_runtime_extra.so", RTLD_NOW | RTLD_LOCAL) == nullptr)
-    throw Error(std::string("this folder is not complete: ") + dlerror());
-}
-
-void load_runtime_cuda() { dlopen("libtvm_runtime_cuda.so", RTLD_NOW | RTLD_LOCAL); }
 
 ffi::Function tvm_function(const char* name) { return ffi::Function::GetGlobalRequired(name); }
 

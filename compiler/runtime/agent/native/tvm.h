@@ -10,10 +10,6 @@
 
 namespace edgetune {
 
-// Load those of TVM's libraries that the agent is not linked to, for what they register.
-void load_runtime_extra();  // sorting, random numbers, BLAS: throws Error where it is missing
-void load_runtime_cuda();   // nothing happens where it, or CUDA, is not there
-
 // TVM's function of this name. Throws tvm::ffi::Error where there is none.
 tvm::ffi::Function tvm_function(const char* name);
 
