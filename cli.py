@@ -105,6 +105,12 @@ def edgetune() -> None:
     metavar="C",
     help="Let a board cool down to C degrees Celsius first.",
 )
+@click.option(
+    "--build-cluster",
+    metavar="HOST:PORT",
+    help="Build candidates on a dask.distributed cluster too, by its scheduler's address. Whoever reaches a dask "
+    "scheduler runs code on all of its machines: keep it on loopback or a network of your own, or use tls://HOST:PORT.",
+)
 @click.option("--export-batch", metavar="FILE", help="Measure nothing: write candidates for a board without a network.")
 @click.option("--import-results", metavar="FILE", help="Take in what `edgetune measure` wrote on such a board.")
 @common

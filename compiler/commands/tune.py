@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import targets
 from compiler.commands import parse, tune_offline
+from compiler.commands.cluster import opened_builder
 from compiler.commands.device import HERE, DeviceOptions, Place, opened_place
 from compiler.commands.hardware import must_compile, must_run, must_tune, thread_count
 from compiler.commands.interrupt import deferred
@@ -197,6 +198,7 @@ def _tune(
         runner = _runner(place, target, options)
         if runner is not None:
             stack.enter_context(runner)
+        builder = stack.enter_context(opened_builder(options.build_cluster, target, runner, output))
 
         def safe_point(state: TuneState) -> None:
             progress(state)
@@ -213,6 +215,7 @@ def _tune(
             dump=Path(options.dump) if options.dump else None,
             progress=safe_point,
             runner=runner,
+            builder=builder,
         )
     if interrupts.pending:
         summary.interrupted = True

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import targets
 from compiler.commands import store as stores
+from compiler.commands.cluster import opened_builder
 from compiler.commands.hardware import find_target, must_compile
 from compiler.errors import UsageError
 from compiler.places import must_replace
@@ -34,8 +34,9 @@ def must_make_sense(options: TuneOptions) -> None:
             raise UsageError(
                 f"{option} for boards that are reached from here: leave it out with --export-batch and --import-results"
             )
-    if options.export_batch is None and options.trials is not None:
-        raise UsageError("--trials says how many candidates to export: give --export-batch FILE too")
+    for option, set_ in (("--trials says how many", options.trials), ("--build-cluster builds", options.build_cluster)):
+        if options.export_batch is None and set_ is not None:
+            raise UsageError(f"{option} candidates to export: give --export-batch FILE too")
     if options.import_results is not None and not Path(options.import_results).exists():
         raise UsageError(f"--import-results {options.import_results}: there is no such file")
     if options.export_batch is not None:
@@ -94,13 +95,14 @@ def _export(
 ) -> None:
     from compiler.runtime.rpc.identity import board_fingerprint
     from compiler.tuning.offline import memory
+    from compiler.tuning.offline.carrier import Carrier
     from compiler.tuning.offline.export import TRIALS, export_batch
 
     board = memory.last_board(store, target)
     fingerprint = stores.device_at_hand(target, store) if board is None else board_fingerprint(board, target)
     path = Path(str(options.export_batch))
     with ExitStack() as stack:
-        builder = stack.enter_context(opened_builder(options, target, output))
+        builder = stack.enter_context(opened_builder(options.build_cluster, target, Carrier(fingerprint), output))
         step = stack.enter_context(steps(output))
         made = export_batch(
             model,
@@ -133,9 +135,3 @@ def _facts(made: Any) -> dict[str, Any]:
     from dataclasses import asdict
 
     return asdict(made)
-
-
-@contextmanager
-def opened_builder(options: TuneOptions, target: targets.Target, output: Output) -> Iterator[Any]:
-    """What builds: a cluster where one is named, else None."""
-    yield None
