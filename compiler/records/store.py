@@ -44,10 +44,10 @@ _VETTED = f"(r.origin IS NULL OR {_VERDICT} ('applies', 'checked')))"
 _INSERT_WORKLOAD = (
     f"INSERT INTO workloads ({WORKLOAD_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (hash) DO UPDATE SET "
     "name = excluded.name, digest = excluded.digest, imported = excluded.imported, "
-    "ir = CASE WHEN excluded.digest = digest AND NOT excluded.imported THEN ir ELSE excluded.ir END "  # as it was packed
+    "ir = CASE WHEN excluded.digest = digest AND NOT excluded.imported THEN ir ELSE excluded.ir END "
     "WHERE imported AND CASE WHEN excluded.imported "
     "THEN (excluded.digest, excluded.name, excluded.ir) < (digest, name, ir) "
-    "ELSE 1 END"  # the same text, too: it is this machine's own from then on
+    "ELSE 1 END"  # the same text, too, is this machine's own from then on, packed as it was
 )
 _INSERT = (
     f"INSERT INTO records ({RECORD_COLUMNS}, origin) VALUES ({', '.join('?' * (len(RECORD_COLUMNS.split(',')) + 1))}) "

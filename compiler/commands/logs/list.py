@@ -5,6 +5,7 @@ from __future__ import annotations
 from compiler.commands.logs.choice import must_know
 from compiler.commands.store import existing_store
 from compiler.records.store import TaskSummary
+from compiler.records.trust.verdicts import quarantined
 from compiler.report import format as fmt
 from compiler.report.output import Output
 
@@ -15,6 +16,7 @@ def list_logs(output: Output, logs: str | None, fingerprint: str | None) -> None
         must_know(store, fingerprint)
         tasks = store.summary(fingerprint)
         where = store.path
+        out = quarantined(store, fingerprint)
     if not tasks:
         output.say(f"no records in {where}")
     for found in sorted({task.fingerprint for task in tasks}):
@@ -25,6 +27,8 @@ def list_logs(output: Output, logs: str | None, fingerprint: str | None) -> None
             title=f"{found}: {fmt.count(len(chosen), 'task')}, {fmt.count(sum(t.trials for t in chosen), 'trial')}",
             right="best ms,trials,failed",
         )
+    if out:
+        output.note(f"{fmt.count(len(out), 'record')} quarantined: `edgetune logs verify` says which, and why")
     output.json(tasks)
 
 

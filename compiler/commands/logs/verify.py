@@ -149,10 +149,10 @@ def _work(
     report = apply_all(store, kernels, fingerprint)
     comparisons: list[Comparison] = []
     demoted = 0
-    if runs_here and report.records:
+    if runs_here and (report.applies or (options.remeasure and report.checked)):
         with (
             tempfile.TemporaryDirectory(prefix="edgetune-verify-") as folder,
-            Pool(target.cores, 1) as builder,
+            Pool(min(target.cores, report.applies + report.checked), 1) as builder,
             LocalRunner(target) as runner,
         ):
             check_all(store, kernels, target, fingerprint, builder, runner, Path(folder), report, step)
