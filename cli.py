@@ -210,6 +210,30 @@ def bench(context: click.Context, sources: Sequence[str], json: str | None, **op
 
 
 @edgetune.command()
+@click.argument("sources", nargs=-1, required=True, metavar="RESULTS.jsonl ...")
+@click.option(
+    "-o",
+    "destination",
+    default="report.html",
+    show_default=True,
+    metavar="FILE",
+    help="A page (.html), text (.md), a table (.csv) or the main figure (.svg, .png).",
+)
+@click.option("--logs", metavar="DIR", type=click.Path(), help="Draw the tuning curves of this record store too.")
+@debug
+def report(sources: Sequence[str], destination: str, logs: str | None) -> None:
+    """Make a report of the lines that `bench --json` has written, on any number of machines.
+
+    The page needs no network: speed beside the figures published in 2015, latencies, ratios to peers, where the time
+    goes, what was measured twice, what was not measured, and how it was done.
+    """
+    from compiler.commands.report import report as work
+    from compiler.report.output import Output
+
+    work(sources, Output(), destination, logs)
+
+
+@edgetune.command()
 @click.argument("package", metavar="PACKAGE")
 @click.option("--inputs", metavar="X.NPZ", help="Inputs by name [default: random ones].")
 @threads
