@@ -117,6 +117,8 @@ class Slot(threading.Thread):
             if self.state == AWAY and not self._said_away and self._failures >= 1:
                 self._said_away = True
                 fleet.notify(f"{way}: {error}; waiting for it to come back")
+            elif self.state == BUSY and self._failures == 1:
+                fleet.notify(f"waiting for a board: {error}")
             self._back_off()
             return False
         address = Address(*outcome.value["address"])

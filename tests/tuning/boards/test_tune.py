@@ -14,11 +14,12 @@ from compiler.frontend import Model
 from compiler.records.record import CHECK_RUN, Record
 from compiler.records.store import Store, open_store
 from compiler.runtime.rpc.address import Way
+from compiler.runtime.rpc.connect import connect
 from compiler.runtime.rpc.dial import ask_status
 from compiler.runtime.rpc.identity import board_fingerprint
 from compiler.runtime.rpc.tracker import boards as known_boards
 from compiler.tuning import limits
-from compiler.tuning.boards import health
+from compiler.tuning.boards import health, slot
 from compiler.tuning.boards.fleet import Fleet
 from compiler.tuning.boards.health import Health, Verdict
 from compiler.tuning.state import TuneState, TuneSummary
@@ -221,6 +222,26 @@ def test_ctrl_c_ends_it_within_seconds(model: Model, store: Store, pool: Pool, a
         summary = run(model, store, planting, boards, 20, progress)
     assert summary.interrupted and time.monotonic() - started[0] < 5
     wait_until("the agent is free", lambda: ask_status(agent.address)["state"] == "free", 5)
+
+
+def test_a_board_that_others_use_is_waited_for(
+    model: Model, store: Store, copies: Copying, agent: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slot, "OPEN_PATIENCE", 0.3)
+    notices: list[str] = []
+    other = connect(agent.way)
+
+    def progress(state: TuneState) -> None:
+        notices.extend(state.notices)
+        assert state.trials == 0 or other.lost
+        if notices and not other.lost:
+            other.close()
+
+    with fleet(agent.way, away_seconds=0.5) as boards:
+        summary = run(model, store, copies, boards, 8, progress)
+    assert summary.trials == 8 and not summary.lost, "a board that is at work is not away"
+    [line] = notices
+    assert line.startswith(f"waiting for a board: the agent at {agent.address} has been at work for ")
 
 
 def test_two_boards_of_a_tracker_share_the_work_and_a_third_joins(
