@@ -13,6 +13,7 @@ from targets.target import Hardware, Target
 
 KB = 1024
 
+
 @dataclass(frozen=True)
 class _Gpu:
     """A row: what cards have this compute capability, and the figures of the best known one."""

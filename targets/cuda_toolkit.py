@@ -1,7 +1,9 @@
 """NVIDIA's run-time compiler (NVRTC) as PyPI has it, and the headers that it reads: one generation for each GPU.
 
 CUDA 13 compiles for sm_75 and newer; what it dropped (sm_53, 62, 72: Jetson TX1, TX2, Nano and Xavier) CUDA 12.9 still
-compiles. Both live side by side in one environment. Nothing is imported or loaded here.
+compiles. So it does for sm_87, Orin's: JetPack 6 has a driver of CUDA 12, which loads no machine code of CUDA 13.
+
+Both live side by side in one environment. Nothing is imported or loaded here.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OLDEST_OF_13 = 75
+OF_12_BY_ITS_BOARDS = 87
 INSTALL = "`pip install edgetune[cuda]`"
 
 
@@ -37,9 +40,14 @@ def sm(arch: str) -> int:
     return int(arch.removeprefix("sm_"))
 
 
+def generation_for(arch: str) -> int:
+    """The CUDA, 12 or 13, whose compiler and drivers `arch` has."""
+    return 13 if sm(arch) >= OLDEST_OF_13 and sm(arch) != OF_12_BY_ITS_BOARDS else 12
+
+
 def toolkit_for(arch: str) -> Toolkit | None:
     """The installed generation that compiles for `arch` (`sm_87`), or None where it is not installed."""
-    generation = 13 if sm(arch) >= OLDEST_OF_13 else 12
+    generation = generation_for(arch)
     name, folders = _NVRTC[generation]
     library = _find(name)
     headers = tuple(path for path in map(_find, folders) if path is not None)
@@ -58,7 +66,7 @@ def why_no_toolkit(arch: str) -> str | None:
     if cuda_runtime() is None:
         return f"the CUDA runtime of PyPI is not installed: {INSTALL}"
     if toolkit_for(arch) is None:
-        generation = "13" if sm(arch) >= OLDEST_OF_13 else "12.9, the last one that knows this GPU,"
+        generation = {13: "13", 12: "12.9"}[generation_for(arch)]
         return f"NVIDIA's run-time compiler of CUDA {generation} is not installed: {INSTALL}"
     return None
 

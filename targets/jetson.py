@@ -28,6 +28,21 @@ class _Board:
     jetpack: str
 
 
+@dataclass(frozen=True)
+class _JetPack:
+    """NVIDIA's system for the boards: the CUDA and the glibc that it has."""
+
+    cuda: str
+    glibc: str
+
+
+_JETPACKS = {
+    "4": _JetPack("10.2", "2.27"),
+    "5": _JetPack("11.4", "2.31"),
+    "6": _JetPack("12.6", "2.35"),
+    "7": _JetPack("13.0", "2.39"),
+}
+
 # Figures are the modules' data sheets'. TX2's two Denver cores run the same code as its four Cortex-A57. CUDA 13, which
 # TVM's wheel is linked to, is JetPack 7's; the others need a TVM runtime built for their CUDA.
 _BOARDS = {
@@ -44,7 +59,8 @@ _BOARDS = {
 def build(name: str, cores: int | None, machine: Machine) -> Target:
     """The target `name`. `cores` counts cores of the CPU that launches the kernels (default: all of the board's)."""
     board = _BOARDS[name]
-    runtime = "" if board.jetpack == "7" else " and a TVM runtime built on it"
+    system = _JETPACKS[board.jetpack]
+    runtime = "" if board.jetpack == "7" else " and a TVM runtime built on it for that CUDA"
     return Target(
         name=name,
         family="jetson",
@@ -61,7 +77,7 @@ def build(name: str, cores: int | None, machine: Machine) -> Target:
             memory_gb_s=board.memory_gb_s,
         ),
         host=arm.host(board.mcpu, cores or board.cpu_cores),
-        needs=f"the board with JetPack {board.jetpack}{runtime}; edgetune's support for CUDA is still to come",
+        needs=f"the board with JetPack {board.jetpack} (CUDA {system.cuda}, glibc {system.glibc}){runtime}",
     )
 
 

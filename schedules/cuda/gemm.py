@@ -50,7 +50,7 @@ def spaces(sch: s_tir.Schedule, gpu: Gpu) -> list[Callable[[s_tir.Schedule], Non
         # Besides being the work of others: padding an axis of one element is lost on `pad_einsum`, which sums it twice.
         raise NotApplicable("a product with a vector")
     found = tiles.tiles(described, gpu)[:VARIANTS]
-    return [partial(_schedule, tile=tile, gpu=gpu) for tile in found]
+    return [partial(schedule, tile=tile, gpu=gpu) for tile in found]
 
 
 def anchor_of(sch: s_tir.Schedule) -> tuple[SBlockRV, str]:
@@ -64,7 +64,8 @@ def groups_of(sch: s_tir.Schedule, anchor: SBlockRV) -> int:
     return int(sch.get(anchor).annotations.get(GROUPS, 1))
 
 
-def _schedule(sch: s_tir.Schedule, tile: tiles.Tile, gpu: Gpu) -> None:
+def schedule(sch: s_tir.Schedule, tile: tiles.Tile, gpu: Gpu) -> None:
+    """Schedule a product with `tile`, whatever the model thinks of it."""
     anchor, kind = anchor_of(sch)
     roles = product.ROLES[kind]
     groups = groups_of(sch, anchor)
@@ -101,11 +102,14 @@ def _tiled(
     m_block, m_far, m_thread, m_near = sch.split(m, [None, *_per_thread(tile.per_row, tile.threads_m)])
     n_block, n_far, n_thread, n_near = sch.split(n, [None, *_per_thread(tile.per_column, tile.threads_n)])
     k_step, k_in = sch.split(k, [None, tile.depth])
-    sch.reorder(*outer, m_block, n_block, m_thread, n_thread, k_step, k_in, m_far, m_near, n_far, n_near)
+    sch.reorder(*outer, m_block, n_block, m_far, n_far, m_thread, n_thread, k_step, k_in, m_near, n_near)
     which = sch.fuse(*outer) if len(outer) > 1 else outer[0]
     sch.bind(which, "blockIdx.z")
     sch.bind(m_block, "blockIdx.x")  # the longest axis: only x may exceed 65535
     sch.bind(n_block, "blockIdx.y")
+    # What a thread has far apart is bound too: as serial loops TVM would take all that lies between for it.
+    sch.bind(m_far, "vthread.y")
+    sch.bind(n_far, "vthread.x")
     sch.bind(m_thread, "threadIdx.y")
     sch.bind(n_thread, "threadIdx.x")
 
@@ -127,11 +131,11 @@ def _tiled(
     steps = sch.sample_categorical(list(UNROLL_STEPS), [1 / len(UNROLL_STEPS)] * len(UNROLL_STEPS), DEFAULT_UNROLL)
     sch.annotate(n_thread, "pragma_auto_unroll_max_step", steps)
     sch.annotate(n_thread, "pragma_unroll_explicit", 0)
-    for loop in (m_far, m_near, n_far, n_near):
+    for loop in (m_near, n_near):
         sch.unroll(loop)
     _write_out(sch, sums, described)
     init = sch.decompose_reduction(anchor, k_step)
-    for loop in sch.get_loops(init)[-4:]:
+    for loop in sch.get_loops(init)[-2:]:
         sch.unroll(loop)
 
 
