@@ -94,7 +94,14 @@ def edgetune() -> None:
 @click.option("--trials", type=click.IntRange(1), help="At most so many measurements for each model in all.")
 @click.option("--time", "time_", metavar="10m", help="At most so much time for each model.")
 @click.option("--tasks", metavar="1,3-5", help="Only these tasks; `list` lists them.")
-@logs
+@click.option(
+    "--logs",
+    "sources",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(),
+    help="The record store [default: the user's]; repeat it for logs of others, taken in first, in their order.",
+)
 @seed
 @threads
 @dump
@@ -131,7 +138,8 @@ def tune(models: Sequence[str], json: str | None, **options: Any) -> None:
     from compiler.commands.tune import tune as work
     from compiler.report.output import Output
 
-    work(models, Output(json), TuneOptions(**_placed(options)))
+    own, *others = options.pop("sources") or (None,)
+    work(models, Output(json), TuneOptions(**_placed(options), logs=own, others=others))
 
 
 @edgetune.command("compile")

@@ -14,7 +14,7 @@ from compiler.commands.cluster import opened_builder
 from compiler.commands.device import HERE, DeviceOptions, Place, opened_place
 from compiler.commands.hardware import must_compile, must_run, must_tune, thread_count
 from compiler.commands.interrupt import deferred
-from compiler.commands.source import must_be_model
+from compiler.commands.source import must_be_file, must_be_model
 from compiler.commands.store import opened_store
 from compiler.errors import EdgetuneError, UsageError
 from compiler.frontend.model import Model
@@ -52,6 +52,7 @@ class TuneOptions:
     threads: int | None
     dump: str | None
     device: DeviceOptions = HERE
+    others: Sequence[str] = ()
     cool_below: float | None = None
     export_batch: str | None = None
     import_results: str | None = None
@@ -88,6 +89,8 @@ def tune(sources: Sequence[str], output: Output, options: TuneOptions) -> None:
         raise UsageError("--cool-below is for boards: give --rpc or --ssh")
     for source in sources:
         must_be_model(source)
+    for other in options.others:
+        must_be_file(other, "--logs")
     if options.dump is not None:
         make_folder(Path(options.dump), "--dump")
     seconds = parse.duration(options.time_) if options.time_ is not None else None
@@ -104,6 +107,7 @@ def tune(sources: Sequence[str], output: Output, options: TuneOptions) -> None:
             _list_tasks(jobs, target, output)
             return
         store = stack.enter_context(opened_store(options.logs, target, place.machine))
+        _take_in(store, options.others, output)
         output.note(_settings(target, store, options, seconds))
         summaries = []
         for job in jobs:
@@ -131,6 +135,22 @@ def tune(sources: Sequence[str], output: Output, options: TuneOptions) -> None:
         if _failed(summary):
             why = next((task.last_error for task in summary.tasks if task.last_error is not None), "no reason is known")
             raise EdgetuneError(f"{job.label}: every trial failed ({summary.failed}), one of them with: {why}")
+
+
+def _take_in(store: Store, sources: Sequence[str], output: Output) -> None:
+    """Import logs of others, in their order: a record that several hold is the first one's. Their schedules are where
+    the search begins; their times are measured again."""
+    if not sources:
+        return
+    from compiler.commands.logs.warnings import warn_of
+    from compiler.records.exchange.import_ import import_logs
+
+    for source in sources:
+        with steps(output) as step:
+            step(f"Importing {source}")
+            report = import_logs(store, source)
+        warn_of(output, report)
+        output.note(f"{source}: {report.added} records added, {report.known} were there already")
 
 
 def _failed(summary: TuneSummary) -> bool:

@@ -10,6 +10,7 @@ import pytest
 import cli
 import targets
 from compiler.frontend import Model
+from compiler.records.record import CHECK_RUN
 from compiler.records.store import Store
 from compiler.records.workload import workload_of
 from compiler.tuning.tune import expand
@@ -111,3 +112,27 @@ def test_a_failed_import_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFi
         assert len(list(store.records())) == 1
     code, _, err = run(capsys, "import", new, "--logs", new)
     assert code == 1 and "is the store that would take the records in" in err
+
+
+def test_tune_takes_logs_of_others_in_their_order(
+    model: Model, logs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGETUNE_NO_SHIPPED_LOGS", "1")
+    own = tmp_path / "own"
+    assert run(capsys, "merge", logs, "-o", tmp_path / "all.jsonl")[0] == 0
+    arguments = ["tune", model.source, "--tasks", "1", "--trials", "1", "--logs", str(own)]
+    assert cli.main([*arguments, "--logs", str(tmp_path / "absent")]) == 2
+    assert not own.exists()
+    code = cli.main([*arguments, "--logs", str(tmp_path / "all.jsonl"), "--logs", str(logs)])
+    err = capsys.readouterr().err
+    assert code == 0, err
+    with Store(logs / "records.db") as store:
+        theirs = {record.id for record in store.records()}
+    with Store(own / "records.db") as store:
+        kept = {record.id: record for record in store.records()}
+        rows = store.query("SELECT r.id, o.name FROM records AS r JOIN origins AS o ON o.number = r.origin")
+    assert f"{len(theirs)} records added, 0 were there already" in err
+    assert f"0 records added, {len(theirs)} were there already" in err
+    assert dict(rows) == dict.fromkeys(theirs, str(tmp_path / "all.jsonl"))
+    (ours,) = (kept[found] for found in set(kept) - theirs if kept[found].run != CHECK_RUN)
+    assert ours.provenance.trials is not None and ours.provenance.system is not None
