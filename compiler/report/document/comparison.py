@@ -42,7 +42,7 @@ def comparison_section(cells: Sequence[Cell]) -> Section | None:
             "one run share that run's luck, so a small difference may still be the machine's: `bench --aa` shows what "
             "this machine can tell apart."
         ],
-        tables=[Table(_COLUMNS, rows)],
+        tables=[Table(_COLUMNS, rows).without_constant("device")],
         folded=len(rows) > 60,
     )
 

@@ -48,7 +48,7 @@ def _lead(results: list[Result], found: list[Cell]) -> list[str]:
     where = ", ".join(names[:4]) + (f" and {len(names) - 4} more devices" if len(names) > 4 else "")
     what = ", ".join(models[:8]) + (f" and {len(models) - 8} more models" if len(models) > 8 else "")
     first, last = results[0].started, results[-1].started
-    when = first if first == last else f"{first} to {last}"
+    when = _minute(first) if _minute(first) == _minute(last) else f"{_minute(first)} to {_minute(last)}"
     verdicts = [cell.last.accuracy.ok for cell in found if cell.last.accuracy is not None]
     wrong = verdicts.count(False)
     return [
@@ -58,6 +58,11 @@ def _lead(results: list[Result], found: list[Cell]) -> list[str]:
         if wrong
         else f"{len(verdicts)} of {len(found)} were verified against ONNX Runtime in FP32.",
     ]
+
+
+def _minute(started: str) -> str:
+    """ISO 8601 as a person reads it; all times are UTC."""
+    return started[:16].replace("T", " ") + " UTC"
 
 
 def _bad_section(bad: list[str]) -> Section | None:

@@ -42,7 +42,7 @@ def results_section(cells: Sequence[Cell]) -> Section:
     )
     if several:
         section.paragraphs.append(f"Of {several} that were measured more than once, the newest is shown.")
-    section.tables.append(Table(COLUMNS, [_row(cell.last) for cell in cells]))
+    section.tables.append(Table(COLUMNS, [_row(cell.last) for cell in cells]).without_constant("device"))
     return section
 
 
@@ -73,13 +73,13 @@ def latency_section(cells: Sequence[Cell], devices: int) -> Section | None:
         return {
             "field": field,
             "type": "quantitative",
-            "scale": {"type": "log", "nice": False},
+            "scale": {"type": "log", "nice": False, "padding": 12},
             "title": "latency, ms",
         }
 
     spec = {
         "data": {"values": kept},
-        "height": {"step": 18},
+        "height": 18 * len({point["row"] for point in kept}),
         "encoding": {"y": y, "color": color, "tooltip": tooltip},
         "layer": [
             {"mark": {"type": "rule", "strokeWidth": 2}, "encoding": {"x": at("p50"), "x2": {"field": "p99"}}},
@@ -115,10 +115,10 @@ def ratio_section(cells: Sequence[Cell], devices: int) -> Section | None:
         "legend": {"title": "beside"},
         "scale": engine_scale(d["peer"] for d in drawn),
     }
-    x = {"field": "ratio", "type": "quantitative", "scale": {"type": "log", "nice": False}}
+    x = {"field": "ratio", "type": "quantitative", "scale": {"type": "log", "nice": False, "padding": 12}}
     title = "our latency over theirs"
     spec = {
-        "height": {"step": 16},
+        "height": 16 * len({(d["row"], d["peer"]) for d in drawn}),
         "layer": [
             {
                 "data": {"values": [{"one": 1}]},
@@ -184,7 +184,7 @@ def ratio_section(cells: Sequence[Cell], devices: int) -> Section | None:
             "lowest and the highest. Below 1, we are faster."
         ],
         [Chart(spec, "Our latency over each peer's, with its spread over the rounds; left of the line we are faster")],
-        [Table(columns, rows)],
+        [Table(columns, rows).without_constant("device")],
     )
 
 

@@ -18,6 +18,8 @@ from compiler.report.document.vega import VEGA_LITE, vega
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; img-src data:"
 _TALL = 40
 """A table with more rows scrolls within itself, its head staying where it is."""
+_LONG = 48
+"""Characters; a longer text may take several lines."""
 _PRINTED = 500
 """A folded part with more rows stays folded in print."""
 
@@ -84,7 +86,8 @@ def _table(table: Table) -> Iterator[str]:
 def _cell(column: Column, value: object) -> str:
     shown = escape(column.show(value))
     if column.kind == "text":
-        return f'<td class="no">{shown}</td>' if value == "NO" else f"<td>{shown}</td>"
+        kind = ' class="no"' if value == "NO" else ' class="long"' if len(shown) > _LONG else ""
+        return f"<td{kind}>{shown}</td>"
     if value is None:
         return f'<td class="n none">{NOT_MEASURED}</td>'
     # The figure in full is there for a program, and for whoever looks at it.

@@ -88,7 +88,7 @@ def _bars(profile: ProfileReport) -> Chart:
         )
     spec = {
         "data": {"values": shown},
-        "height": {"step": 18},
+        "height": 18 * len(shown),
         "mark": {"type": "bar", "cornerRadiusEnd": 2},
         "encoding": {
             "y": {"field": "kernel", "type": "nominal", "sort": [one["kernel"] for one in shown], "title": None},
@@ -128,10 +128,15 @@ def _roofline(profile: ProfileReport, gflops: float, gb_s: float) -> Chart | Non
     x = {
         "field": "intensity",
         "type": "quantitative",
-        "scale": {"type": "log", "nice": False},
+        "scale": {"type": "log", "nice": False, "padding": 12},
         "title": "operations a byte",
     }
-    y = {"field": "gflops", "type": "quantitative", "scale": {"type": "log", "nice": False}, "title": "GFLOP/s"}
+    y = {
+        "field": "gflops",
+        "type": "quantitative",
+        "scale": {"type": "log", "nice": False, "padding": 12},
+        "title": "GFLOP/s",
+    }
     spec = {
         "height": 280,
         "layer": [

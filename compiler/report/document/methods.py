@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ from compiler.report import format as fmt
 from compiler.report.document.parts import NOT_MEASURED, Column, Section, Table
 
 WARNINGS = 100
+_FIGURE = re.compile(r"(?<![\w.])[+-]?\d+(?:\.\d+)?(?![\w])")
 
 _METHOD = (
     "Latency is the time of single invocations, inputs and outputs in place, after a warm-up. Engines take turns in "
@@ -44,7 +46,8 @@ def methods_section(results: Sequence[Result]) -> Section:
     conditions = _conditions(results)
     if conditions:
         section.tables.append(Table((Column("condition"), Column("lowest"), Column("highest")), conditions, "Machine"))
-    warnings = Counter(warning for r in results for warning in r.warnings)
+    # The same warning with another figure is the same warning.
+    warnings = Counter(_FIGURE.sub("…", warning) for r in results for warning in r.warnings)
     if warnings:
         more = f" ({len(warnings) - WARNINGS} more are in the result files)" if len(warnings) > WARNINGS else ""
         section.tables.append(

@@ -12,7 +12,7 @@
     own.axis.labelFontSize = own.axis.titleFontSize = narrow ? 11 : 12;
     own.axisX = { ...own.axisX, tickCount: narrow ? 4 : 8 };
     if (narrow) own.legend.columns = 2;
-    const spec = { ...specs[place.dataset.chart], width: "container", autosize: { type: "fit-x", contains: "padding" } };
+    const spec = { ...specs[place.dataset.chart], width, autosize: { type: "fit-x", contains: "padding" } };
     return vegaEmbed(place, spec, { config: own, renderer: "svg", actions: false, tooltip: { theme: dark.matches ? "dark" : "light" } })
       .catch((error) => { place.textContent = "This chart could not be drawn; its table has the figures."; console.error(error); });
   };

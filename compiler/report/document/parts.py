@@ -41,6 +41,14 @@ class Table:
     rows: Sequence[Sequence[object]]
     title: str = ""
 
+    def without_constant(self, name: str) -> Table:
+        """This table without its column `name` where that says the same in every row."""
+        at = [column.name for column in self.columns].index(name)
+        if len({row[at] for row in self.rows}) > 1:
+            return self
+        rows = [(*row[:at], *row[at + 1 :]) for row in self.rows]
+        return Table((*self.columns[:at], *self.columns[at + 1 :]), rows, self.title)
+
 
 @dataclass(frozen=True)
 class Chart:

@@ -57,7 +57,12 @@ def speed_chart(model: str, results: Sequence[Result], devices: int, field: str)
     known = [_drawn_published(p, field) for p in _of(model) if getattr(p, field) is not None]
     order = [*kept_in_order(rows, kept), *dict.fromkeys(point["setup"] for point in known)]
     y = {"field": "setup", "type": "nominal", "sort": order, "title": None}
-    x = {"field": "value", "type": "quantitative", "scale": {"type": "log", "nice": False}, "title": title}
+    x = {
+        "field": "value",
+        "type": "quantitative",
+        "scale": {"type": "log", "nice": False, "padding": 12},
+        "title": title,
+    }
     tooltip = [{"field": name, "type": "nominal"} for name in ("engine", "setup", "shown", "source")]
     layers: list[dict[str, Any]] = [
         {
@@ -81,7 +86,7 @@ def speed_chart(model: str, results: Sequence[Result], devices: int, field: str)
         )
     note = f"; {left_out} more rows are in the table" if left_out > 0 else ""
     beside = f"; hollow: {_PUBLISHED}" if known else ""
-    spec = {"height": {"step": 22}, "layer": layers}
+    spec = {"height": 22 * len(order), "layer": layers}
     return Chart(spec, f"{model}: {title}, more is better{beside}{note}")
 
 

@@ -10,8 +10,8 @@ from compiler.errors import EdgetuneError
 from compiler.report.document.colours import config, painted
 from compiler.report.document.parts import Chart
 
-_VERSION = "5.20"
-VEGA_LITE = "https://vega.github.io/schema/vega-lite/v5.json"
+_VERSION = "6.4"
+VEGA_LITE = "https://vega.github.io/schema/vega-lite/v6.json"
 """The name of the language, which nobody fetches."""
 _WIDTH = 640
 
