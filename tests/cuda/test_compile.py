@@ -1,0 +1,120 @@
+"""Packages for GPUs hold machine code for that GPU, made on a machine without one, and are refused where they cannot run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import targets
+from compiler.build import compile_model
+from compiler.cuda.checks import check_library, exceeds
+from compiler.cuda.cubins import KernelCode, cubins
+from compiler.errors import EdgetuneError
+from compiler.frontend import load
+from compiler.graph.scheduling import hardware_of
+from schedules.cuda.gpu import gpu
+from targets import cuda_toolkit
+from tests.command import edgetune, one_line
+
+pytestmark = pytest.mark.skipif(
+    any(cuda_toolkit.why_no_toolkit(arch) for arch in ("sm_53", "sm_90")), reason="the extra [cuda] is not installed"
+)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A convolution, a grouped one, LRN, pooling, a fully connected layer and softmax; names as only ONNX allows."""
+    rng = np.random.default_rng(0)
+
+    def weight(name: str, *shape: int) -> onnx.TensorProto:
+        return numpy_helper.from_array(rng.standard_normal(shape, dtype="float32"), name)
+
+    nodes = [
+        helper.make_node("Conv", ["gpu_0/data_0", "w/1"], ["a"], pads=[1] * 4),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("LRN", ["b"], ["n"], size=5),
+        helper.make_node("Conv", ["n", "w/2"], ["c"], group=2, strides=[2, 2], pads=[1] * 4),
+        helper.make_node("MaxPool", ["c"], ["d"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Flatten", ["d"], ["e"]),
+        helper.make_node("Gemm", ["e", "w/3", "b/3"], ["f"]),
+        helper.make_node("Softmax", ["f"], ["out/1"], axis=1),
+    ]
+    weights = [weight("w/1", 16, 3, 3, 3), weight("w/2", 24, 8, 3, 3), weight("w/3", 96, 10), weight("b/3", 10)]
+    inputs = [helper.make_tensor_value_info("gpu_0/data_0", TensorProto.FLOAT, [1, 3, 8, 8])]
+    outputs = [helper.make_tensor_value_info("out/1", TensorProto.FLOAT, [1, 10])]
+    model = helper.make_model(
+        helper.make_graph(nodes, "small", inputs, outputs, weights), opset_imports=[helper.make_opsetid("", 17)]
+    )
+    model.ir_version = 9
+    path = tmp_path_factory.mktemp("model") / "small.onnx"
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [("jetson-tx1", "fp16"), ("jetson-orin", "fp32"), ("cuda-sm90", "fp16"), ("jetson-thor", "fp32")],
+)
+def test_a_package_holds_machine_code_for_its_gpu(small: Path, name: str, precision: str, tmp_path: Path) -> None:
+    target = targets.get(name)
+    library = tmp_path / "library.so"
+    built = compile_model(load(str(small)), target, library, precision=precision)
+    data = library.read_bytes()
+    machine = int.from_bytes(data[18:20], "little")
+    assert machine == (183 if name.startswith("jetson") else 62)  # EM_AARCH64, EM_X86_64
+    [cubin] = cubins(data)
+    assert cubin.arch == target.options["arch"]
+    assert b"__global__" not in data
+    assert len(cubin.kernels) >= built.tasks
+    assert check_library(library, cubin.arch, hardware_of(target)) == cubin
+    for kernel in cubin.kernels:
+        assert 0 < kernel.registers <= 255 and kernel.shared_bytes <= 48 * 1024
+        assert kernel.max_threads is not None and kernel.max_threads <= 1024
+        assert kernel.stack_bytes == 0  # nothing spilled
+
+
+def test_source_in_the_place_of_machine_code_is_a_failure(small: Path, tmp_path: Path) -> None:
+    library = tmp_path / "library.so"
+    library.write_bytes(b'\x7fELF... extern "C" __global__ void main_kernel() {}')
+    with pytest.raises(EdgetuneError, match="source in the place of machine code"):
+        check_library(library, "sm_87", gpu(87, 16))
+
+
+def test_machine_code_for_another_gpu_is_a_failure(small: Path, tmp_path: Path) -> None:
+    library = tmp_path / "library.so"
+    compile_model(load(str(small)), targets.get("cuda-sm90"), library)
+    with pytest.raises(EdgetuneError, match="machine code for sm_90, not sm_80"):
+        check_library(library, "sm_80", gpu(80, 108))
+
+
+def test_limits() -> None:
+    orin, tx1 = gpu(87, 16), gpu(53, 2)
+    assert exceeds(KernelCode("k", 64, 1024, 0, 256), orin) is None
+    assert "registers a block" in (exceeds(KernelCode("k", 255, 0, 0, 512), orin) or "")
+    assert exceeds(KernelCode("k", 128, 0, 0, 512), orin) is None
+    assert "registers a block" in (exceeds(KernelCode("k", 128, 0, 0, 512), tx1) or "")
+    assert "shared memory" in (exceeds(KernelCode("k", 32, 50 * 1024, 0, 64), orin) or "")
+    assert "threads" in (exceeds(KernelCode("k", 32, 0, 0, 2048), orin) or "")
+
+
+def test_a_package_for_a_gpu_is_refused_without_one(small: Path, tmp_path: Path) -> None:
+    from targets.gpu import gpu as found
+
+    if found() is not None:
+        pytest.skip("this machine has a GPU")
+    package = tmp_path / "small.tar"
+    said = edgetune("compile", str(small), "--target", "cuda-sm86", "-o", str(package))
+    assert "not verified" in said.stderr and "no NVIDIA GPU" in said.stderr
+    for command in (("run", str(package)), ("verify", str(package)), ("bench", str(package))):
+        error = one_line(edgetune(*command, check=None).stderr)
+        assert "no NVIDIA GPU" in error and "cuda-sm86" in error
+
+
+def test_tuning_for_a_gpu_without_one_names_the_ways_on() -> None:
+    error = one_line(edgetune("tune", "--target", "cuda", check=2).stderr)
+    assert re.search(r"--(rpc|ssh)", error) and "compile" in error
