@@ -66,7 +66,10 @@ def pull_logs(output: Output, logs: str | None, remote: str | None, options: Pul
     if report.refused:
         raise EdgetuneError(f"{len(report.refused)} parts or index entries of {report.url} could not be used")
     if not report.listed:
-        raise EdgetuneError(f"{report.url} has nothing of {_described(options)}")
+        asked = [word for word in (options.model, options.fingerprint or options.target) if word]
+        raise EdgetuneError(
+            f"{report.url} has nothing of {' on '.join(asked)}" if asked else f"{report.url} holds no logs"
+        )
 
 
 def _wanted(options: PullOptions) -> Callable[[str], bool]:
@@ -108,8 +111,3 @@ def _workloads(options: PullOptions, step: Steps) -> frozenset[str] | None:
         for precision in precisions:
             found |= set(expand(model, target, precision).tasks)
     return frozenset(found)
-
-
-def _described(options: PullOptions) -> str:
-    asked = [word for word in (options.model, options.fingerprint or options.target) if word]
-    return " on ".join(asked) or "any kind"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,17 @@ from compiler.records.remote.files import FileRemote
 from compiler.records.remote.index import MAX_ENTRY_BYTES
 from compiler.records.remote.names import INDEX
 from compiler.records.remote.object_errors import meaning
+from compiler.records.remote.remote import TransientError
 
 EXTRAS = {"s3": "s3", "gs": "gs", "abfs": "abfs", "hf": "hf", "memory": "share"}
 """fsspec's name of a protocol -> the extra that installs what it needs. `memory` is for tests."""
 
 CONNECT_S, READ_S = 10, 60
 _BLOCK = 8 << 20
+_PATIENT = ("gs", "abfs")
+"""Protocols whose library takes a minute or so until it gives up, which cannot be changed."""
+_LOUD = ("gcsfs", "s3fs", "adlfs", "fsspec", "aiobotocore", "botocore", "azure", "google", "huggingface_hub", "urllib3")
+"""Libraries that write to the terminal, tracebacks too, what is in the errors that they raise."""
 
 _SETTINGS: dict[str, dict[str, Any]] = {
     "s3": {
@@ -112,7 +118,10 @@ class ObjectRemote(FileRemote):
 
     def said(self, error: Exception, what: str, path: str) -> EdgetuneError:
         """What a failure of the library means (see `object_errors`)."""
-        return meaning(error, what, self.url, path)
+        found = meaning(error, what, self.url, path)
+        if isinstance(found, TransientError):
+            found.tried = self.protocol in _PATIENT
+        return found
 
 
 def _open(protocol: str) -> Any:
@@ -121,6 +130,8 @@ def _open(protocol: str) -> Any:
         import fsspec
     except ImportError:
         raise missing from None
+    for name in _LOUD:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         settings = _SETTINGS.get(protocol, {})
         made = fsspec.filesystem(protocol, skip_instance_cache=protocol != "memory", **settings)

@@ -105,10 +105,11 @@ def _listed(index: Index, workloads: frozenset[str] | None) -> list[_Wanted]:
 def _missing(store: Store, listed: Iterable[_Wanted]) -> Iterator[_Wanted]:
     """What was not pulled before, nor is in the store with every record."""
     pulled = dict(store.query("SELECT key, value FROM notes WHERE key >= ? AND key < ?", (_NOTE, _NOTE[:-1] + "!")))
+    readable = ("", tool_version())
     last: tuple[str, str] | None = None
     known: set[bytes] = set()
     for item in listed:
-        if pulled.get(_key(item)) in ("", tool_version()):
+        if pulled.get(_key(item)) in readable:
             continue
         group = (item.fingerprint, item.part.workload)
         if group != last:
@@ -161,6 +162,9 @@ class _Merging:
     def __init__(self, store: Store, remote: Remote, cache: Cache, report: PullReport) -> None:
         self._store, self._remote, self._cache, self._report = store, remote, cache, report
         self._folder = tempfile.TemporaryDirectory(prefix="edgetune-pull-")
+        # Two folders deep, since an import looks for kernels beside the folder that a file lies in.
+        self._lines = Path(self._folder.name) / "parts"
+        self._lines.mkdir()
         self._waiting: dict[Path, _Wanted] = {}
         self._bytes = 0
 
@@ -172,9 +176,7 @@ class _Merging:
             or self._bytes + item.part.unpacked > _MERGED_BYTES
         ):
             self.merge()
-        # Two folders deep, since an import looks for kernels beside the folder that a file lies in.
-        lines = Path(self._folder.name) / "parts" / f"{item.part.sha256}.jsonl"
-        lines.parent.mkdir(exist_ok=True)
+        lines = self._lines / f"{item.part.sha256}.jsonl"
         packed = self._cache.path(item.part.sha256)
         try:
             try:
@@ -204,7 +206,8 @@ class _Merging:
         all_listed = len(report.skipped) - listed == report.skipped_count - before
         # What this edgetune cannot read, a newer one may.
         sound = {path: all_listed and path.name not in skipped for path in waiting}
-        self._store.set_notes({_key(item): "" if sound[path] else tool_version() for path, item in waiting.items()})
+        here = tool_version()
+        self._store.set_notes({_key(item): "" if sound[path] else here for path, item in waiting.items()})
         for path, item in waiting.items():
             self._cache.drop(item.part.sha256)
             path.unlink()

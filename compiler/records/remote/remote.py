@@ -29,6 +29,9 @@ class MissingError(EdgetuneError):
 class TransientError(EdgetuneError):
     """A failure that may be over in a moment: a connection that broke, a server that is busy."""
 
+    tried = False
+    """Whether a library has tried again by itself, so that nobody else need do so."""
+
 
 @dataclass(frozen=True)
 class LocalPart:

@@ -17,10 +17,12 @@ _T = TypeVar("_T")
 
 
 def retrying(work: Callable[[], _T]) -> _T:
-    """What `work` returns; a TransientError is tried again, ATTEMPTS times in all."""
+    """What `work` returns; a TransientError is met with another try, ATTEMPTS in all."""
     for attempt in range(ATTEMPTS - 1):
         try:
             return work()
-        except TransientError:
+        except TransientError as error:
+            if error.tried:
+                raise
             time.sleep(FIRST_PAUSE_S * 2**attempt * (0.5 + random.random() / 2))  # noqa: S311 - no secret
     return work()

@@ -110,7 +110,7 @@ _VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     outer=st.dictionaries(st.sampled_from(["kind", "schema", "fingerprint", "parts", "x"]), _VALUES, max_size=3),
     inner=st.dictionaries(st.sampled_from([*GOOD, "x"]), _VALUES, max_size=3),
@@ -133,7 +133,7 @@ def test_a_hostile_entry_is_refused_in_one_line_or_is_sound(
         assert part.records
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.text(max_size=80) | st.from_regex(r"index/[^\n]*/[0-9a-f]{64}\.json", fullmatch=True))
 def test_names_lead_nowhere_else(path: str) -> None:
     name = entry_name(path)
