@@ -203,6 +203,14 @@ class Attacks:
         value["trace"][0] += [["EnterPostproc", [], [], []]] * rng.choice([5_000, 9_000, 20_000])
         return with_right_id(value)
 
+    def try_many_variables(self, rng: random.Random) -> bytes:
+        value = self.record(rng)
+        first, count, each = 1_000, rng.choice([100, 500, 5_000]), rng.choice([1, 50, 200])
+        for number in range(count):
+            names = [f"l{first + (number * each + i)}" for i in range(each) if first + number * each + i < 10**6]
+            value["trace"][0].append(["GetLoops", ["b0"], [], names])
+        return with_right_id(value)
+
     def try_undecided_sample(self, rng: random.Random) -> bytes:
         return self.inserted(rng, ["SampleCategorical", [], [[1, 2**30], [0.5, 0.5]], ["v9001"]])
 

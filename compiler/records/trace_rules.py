@@ -20,6 +20,7 @@ from compiler.records.index_maps import check_index_map
 
 MAX_INSTRUCTIONS = 10_000
 MAX_INPUTS = 256
+MAX_VARIABLES = 20_000
 MAX_INTEGER = 2**31 - 1
 MAX_ANNOTATION = 4_096  # an unroll step or a thread count beyond this only serves to exhaust a compiler
 MAX_INDEX = 256  # of a buffer, an axis, a block
@@ -185,6 +186,8 @@ def check_instruction(instruction: Any, defined: dict[str, bool]) -> None:
         if item in defined:
             raise EdgetuneError(f"{item} is defined twice")
         defined[item] = small
+    if len(defined) > MAX_VARIABLES:
+        raise EdgetuneError(f"the trace defines more than {MAX_VARIABLES} variables")
 
 
 def _check_input(name: str, position: int, item: Any, defined: dict[str, bool]) -> None:

@@ -109,6 +109,9 @@ HOSTILE = {
         )
     ),
     "a huge alignment": with_trace(lambda i, d: i.append(["StorageAlign", ["b0"], [0, 0, 2**30, 0], []])),
+    "too many variables": with_trace(
+        lambda i, d: i.extend(["GetLoops", ["b0"], [], [f"l{n * 200 + k}" for k in range(200)]] for n in range(1, 200))
+    ),
     "an unknown scope": with_trace(lambda i, d: i.append(["SetScope", ["b0"], [0, "global.vtcm"], []])),
     "an unknown thread": with_trace(lambda i, d: i.append(["Bind", ["l1"], ["system"], []])),
     "too many attributes": with_trace(lambda i, d: i.append(["Parallel", ["l1"], [1], []])),

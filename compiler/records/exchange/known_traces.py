@@ -14,7 +14,12 @@ import msgspec
 
 from compiler.errors import EdgetuneError
 from compiler.records.canonical import canonical_bytes, parse_strict
-from compiler.records.trace_rules import MAX_INSTRUCTIONS, MAX_INTEGER, SAMPLES, check_instruction
+from compiler.records.trace_rules import MAX_INTEGER, SAMPLES, check_instruction
+
+# Each state holds all variables before it: what is longer than any real trace would fill the memory with them.
+MOST_INSTRUCTIONS = 512
+MOST_BYTES = 64 << 10
+MOST_HELD = 2_000_000
 
 _Integer = Annotated[int, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)]
 _parts = msgspec.json.Decoder(tuple[msgspec.Raw, list[tuple[int, _Integer | list[_Integer]]]])
@@ -64,9 +69,9 @@ class KnownTraces:
     def _walk(self, text: bytes) -> frozenset[int] | None:
         """The instructions that need a decision; None where the list is not in canonical form."""
         parts = [bytes(part) for part in _instructions.decode(text)]
-        if len(parts) > MAX_INSTRUCTIONS or b"[" + b",".join(parts) + b"]" != text:
+        if len(parts) > MOST_INSTRUCTIONS or len(text) > MOST_BYTES or b"[" + b",".join(parts) + b"]" != text:
             return None
-        if len(self._states) >= self._most_states:
+        if len(self._states) >= self._most_states or self._held > MOST_HELD:
             self._forget()
         state = self._start
         for part in parts:
@@ -86,8 +91,10 @@ class KnownTraces:
         identity = (state.count + 1, frozenset(defined.items()), sampled)
         after = self._states.setdefault(identity, _State(state.count + 1, defined, sampled))
         state.following[part] = after
+        self._held += len(defined) + len(part)
         return after
 
     def _forget(self) -> None:
         self._start = _State(0, {}, frozenset())
         self._states: dict[tuple[object, ...], _State] = {}
+        self._held = 0  # variables and bytes in all states

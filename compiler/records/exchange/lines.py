@@ -293,10 +293,10 @@ def _record(line: RecordLine) -> Record:
     if line.author is not msgspec.UNSET:
         values["author"] = line.author
     record = Record(**values)
-    check_fields(record)
-    check_trace(line.trace)
     if len(record.trace) > MAX_TRACE_BYTES:
         raise EdgetuneError(f"the trace is larger than {MAX_TRACE_BYTES} bytes")
+    check_fields(record)
+    check_trace(line.trace)
     if record.id != line.id:
         raise EdgetuneError("the id does not match the content: the line was changed")
     return record
