@@ -113,7 +113,7 @@ def ratio_section(cells: Sequence[Cell], devices: int) -> Section | None:
         "field": "peer",
         "type": "nominal",
         "legend": {"title": "beside"},
-        "scale": engine_scale(d["peer"] for d in drawn),
+        "scale": engine_scale(str(d["peer"]) for d in drawn),
     }
     x = {"field": "ratio", "type": "quantitative", "scale": {"type": "log", "nice": False, "padding": 12}}
     title = "our latency over theirs"

@@ -125,18 +125,9 @@ def _roofline(profile: ProfileReport, gflops: float, gb_s: float) -> Chart | Non
     ends = [float(point["intensity"]) for point in points]  # type: ignore[arg-type]
     low, high = min(*ends, ridge) / 2, max(*ends, ridge) * 2
     roof = [{"intensity": at, "gflops": min(gflops, at * gb_s)} for at in (low, ridge, high)]
-    x = {
-        "field": "intensity",
-        "type": "quantitative",
-        "scale": {"type": "log", "nice": False, "padding": 12},
-        "title": "operations a byte",
-    }
-    y = {
-        "field": "gflops",
-        "type": "quantitative",
-        "scale": {"type": "log", "nice": False, "padding": 12},
-        "title": "GFLOP/s",
-    }
+    scale = {"type": "log", "nice": False, "padding": 12}
+    x = {"field": "intensity", "type": "quantitative", "scale": scale, "title": "operations a byte"}
+    y = {"field": "gflops", "type": "quantitative", "scale": scale, "title": "GFLOP/s"}
     spec = {
         "height": 280,
         "layer": [
@@ -162,4 +153,8 @@ def _roofline(profile: ProfileReport, gflops: float, gb_s: float) -> Chart | Non
             },
         ],
     }
-    return Chart(spec, "Roofline: each kernel, its size its time; the line is the most that this machine can do")
+    return Chart(
+        spec,
+        "Roofline: each kernel, its size its time; the line is the most that this machine can do out of memory, and "
+        "what lies above its slope found its data in a cache",
+    )

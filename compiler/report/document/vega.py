@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from compiler.errors import EdgetuneError
@@ -16,6 +17,7 @@ VEGA_LITE = "https://vega.github.io/schema/vega-lite/v6.json"
 _WIDTH = 640
 
 
+@lru_cache(maxsize=1)
 def vega() -> str:
     """The scripts: `vegaEmbed`, `vega` and `vegaLite`, about 0.9 MB. Raises EdgetuneError without vl-convert."""
     return str(_converter().javascript_bundle(vl_version=_VERSION))

@@ -29,8 +29,8 @@ class Published:
 @lru_cache(maxsize=1)
 def published() -> tuple[Published, ...]:
     """All points, in the file's order."""
-    with (files(__name__) / "inference-2015.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(_point(row) for row in csv.DictReader(file))
+    text = (files(__name__) / "inference-2015.csv").read_text(encoding="utf-8")
+    return tuple(_point(row) for row in csv.DictReader(text.splitlines()))
 
 
 def _point(row: dict[str, str]) -> Published:
