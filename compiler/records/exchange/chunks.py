@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from compiler.errors import EdgetuneError
 from compiler.records.exchange.lines import MAX_LINE_BYTES, read_line
@@ -40,8 +40,17 @@ class Chunk:
 
 
 Row = tuple[Any, ...]
-Found = tuple[int, "Row | str | None"]
-"""Of a line, its number and: the row of a record that is sound, the reason against it, or None for a workload's."""
+
+
+class Kernel(NamedTuple):
+    """A workload, and its IR as zlib packed it."""
+
+    workload: Workload
+    packed: bytes
+
+
+Found = tuple[int, "Row | Kernel | str"]
+"""Of a line, its number and: the row of a record that is sound, a workload with its packed IR, or what is wrong."""
 
 
 def chunks_of(files: Iterable[Path]) -> Iterator[Chunk]:
@@ -74,7 +83,7 @@ def _chunks(file: Path, numbered: Iterable[Numbered]) -> Iterator[Chunk]:
 
 
 def check_lines(lines: Iterable[Numbered]) -> list[Found]:
-    """What the lines are, each checked completely but for workloads', which are left for `workload_of_line`."""
+    """What the lines are, each checked completely."""
     found: list[Found] = []
     for number, line, whole in lines:
         try:
@@ -84,16 +93,8 @@ def check_lines(lines: Iterable[Numbered]) -> list[Found]:
         except EdgetuneError as error:
             found.append((number, reason_of(error, whole)))
         else:
-            found.append((number, record_row(item) if isinstance(item, Record) else None))
+            found.append((number, record_row(item) if isinstance(item, Record) else Kernel(*item)))
     return found
-
-
-def workload_of_line(line: bytes) -> tuple[Workload, bytes]:
-    """The workload of a line that `check_lines` found to be one, with its packed IR."""
-    item = read_line(line)
-    if isinstance(item, Record):
-        raise EdgetuneError("the line holds a record")
-    return item
 
 
 class Checkers:

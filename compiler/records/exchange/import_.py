@@ -9,18 +9,17 @@ from typing import Any
 from compiler.errors import EdgetuneError
 from compiler.records.exchange.chunks import (
     Checkers,
+    Kernel,
     Row,
     check_lines,
     chunks_of,
     chunks_of_lines,
     processes_for,
-    workload_of_line,
 )
 from compiler.records.exchange.export import store_lines
 from compiler.records.exchange.layout import WORKLOADS_FOLDER, workload_file
 from compiler.records.exchange.metaschedule import RECORD_FILE, WORKLOAD_FILE, import_metaschedule
 from compiler.records.exchange.report import ImportReport
-from compiler.records.record import Workload
 from compiler.records.rows import FINGERPRINT, WORKLOAD
 from compiler.records.store import FILE_NAME, Store
 
@@ -94,9 +93,8 @@ def import_files(
         for chunk, found in checkers.check(chunks_of(files)):
             report.files += chunk.file != last
             last = chunk.file
-            lines = {number: line for number, line, _ in chunk.lines}
             for number, item in found:
-                into.take(chunk.file, number, item, lines[number])
+                into.take(chunk.file, number, item)
     into.finish()
 
 
@@ -107,10 +105,9 @@ def import_store(store: Store, path: Path, report: ImportReport, *, origin: str)
     report.files += 1
     into = _Into(store, report, None, origin)
     with Store(path) as other, Checkers(processes_for(_size(path))) as checkers:
-        for chunk, found in checkers.check(chunks_of_lines(path, store_lines(other))):
-            lines = {number: line for number, line, _ in chunk.lines}
+        for _, found in checkers.check(chunks_of_lines(path, store_lines(other))):
             for number, item in found:
-                into.take(path, number, item, lines[number])
+                into.take(path, number, item)
     into.finish()
 
 
@@ -124,17 +121,16 @@ class _Into:
         self._origin = origin
         self._known: set[str] = set()
         self._waiting: list[tuple[Path, int, Row]] = []
-        self._workloads: list[tuple[Workload, bytes]] = []
+        self._workloads: list[Kernel] = []
         self._rows: list[Row] = []
 
-    def take(self, file: Path, number: int, item: Row | str | None, line: bytes | None) -> None:
+    def take(self, file: Path, number: int, item: Row | Kernel | str) -> None:
         """Keeps one line's record or workload, or notes why not."""
         if isinstance(item, str):
             self._report.skip(file.name, number, item)
-        elif item is None:
-            workload, packed = workload_of_line(line or b"")
-            self._known.add(workload.hash)
-            self._workloads.append((workload, packed))
+        elif isinstance(item, Kernel):
+            self._known.add(item.workload.hash)
+            self._workloads.append(item)
             if len(self._workloads) >= WORKLOADS_BATCH:
                 self._keep_workloads()
         elif self._only is not None and item[FINGERPRINT] != self._only:
@@ -170,10 +166,9 @@ class _Into:
         if not path.is_file():
             return False
         for chunk in chunks_of([path]):
-            for number, line, whole in chunk.lines:
-                for _, item in check_lines([(number, line, whole)]):
-                    if item is None or isinstance(item, str):
-                        self.take(path, number, item, line)
+            for number, item in check_lines(chunk.lines):
+                if isinstance(item, (Kernel, str)):  # it is no place for records
+                    self.take(path, number, item)
         return workload in self._known
 
     def _keep_workloads(self) -> None:
