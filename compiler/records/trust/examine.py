@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     import tvm
     from tvm import s_tir
 
-MAX_LANES = 1_024
-MAX_UNROLLED = 16_384  # copies of a statement
+MAX_LANES = 256
+MAX_UNROLLED = 1_024  # copies of a statement; with more than some thousands LLVM takes minutes
+MAX_CODE = 4_096  # copies of all statements, vectors of more lanes than any CPU has counted as several
+LANES = 64
 MAX_EXTRA_BYTES = 64 << 20
 MAX_BYTES_FACTOR = 16  # of the kernel's own tensors
 MAX_EXTRA_STEPS = 1 << 20
@@ -35,12 +37,14 @@ PACKING = "meta_schedule.layout_rewrite_preproc"
 
 @dataclass
 class Needs:
-    """What a kernel needs: bytes of its buffers, executed statements, its widest vector, its longest unrolled code."""
+    """What a kernel needs: bytes of its buffers, executed statements, lanes of its widest vector, copies of the
+    statement that is unrolled most, copies of all statements together, and statements before that."""
 
     allocated: int = 0
     steps: int = 0
     lanes: int = 1
     unrolled: int = 1
+    code: int = 0
     statements: int = 0
 
 
@@ -111,6 +115,8 @@ def _check_needs(plain: tvm.IRModule, scheduled: tvm.IRModule) -> None:
         raise EdgetuneError(f"it computes with vectors of {after.lanes} lanes")
     if after.unrolled > MAX_UNROLLED:
         raise EdgetuneError(f"it unrolls a statement {after.unrolled} times")
+    if after.code > MAX_CODE:
+        raise EdgetuneError(f"it unrolls its statements to {after.code}")
     if after.statements > MAX_STATEMENTS:
         raise EdgetuneError(f"it has {after.statements} statements")
 
@@ -132,6 +138,8 @@ def _walk(statement: Any, found: Needs, times: int, copies: int, analyzer: Any) 
             found.lanes = max(found.lanes, extent)
         if kind == int(tirx.ForKind.UNROLLED):
             copies *= max(1, extent)
+        elif kind == int(tirx.ForKind.VECTORIZED):
+            copies *= max(1, extent // LANES)
         _check_annotations(statement.annotations)
         _walk(statement.body, found, times * extent, copies, analyzer)
     elif isinstance(statement, s_tir.SBlockRealize):
@@ -148,13 +156,14 @@ def _walk(statement: Any, found: Needs, times: int, copies: int, analyzer: Any) 
     else:
         found.steps += times
         found.unrolled = max(found.unrolled, copies)
+        found.code += copies
 
 
 def _check_annotations(annotations: Any) -> None:
     """A number may have come into an annotation as a random variable's value."""
     for key, value in annotations.items():
         number = getattr(value, "value", value)
-        if isinstance(number, int) and abs(number) > MAX_ANNOTATION:
+        if isinstance(number, int) and abs(number) > (MAX_UNROLLED if "unroll" in str(key) else MAX_ANNOTATION):
             raise EdgetuneError(f"the annotation {key} is {number}")
 
 
