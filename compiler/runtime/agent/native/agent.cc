@@ -71,7 +71,7 @@ sockaddr_storage local_address(const std::string& numeric, int port, socklen_t* 
 
 }  // namespace
 
-Agent::Agent(Options options) : options_(std::move(options)), signals_(catch_signals()) {
+Agent::Agent(Options options) : options_(std::move(options)), signals_(catch_signals(true)) {
   // What a session's processes leave behind becomes this one's child, and is ended with the session.
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   identity_ = identity(gpu_);
@@ -127,7 +127,7 @@ void Agent::run() {
 }
 
 void Agent::watch(Events& events) {
-  events.watch(signals_.get(), POLLIN, [this](short) { ending_ = ending_ || asked_to_end(signals_); });
+  events.watch(signals_.get(), POLLIN, [this](short) { ending_ = asked_to_end(signals_) != 0 || ending_; });
   events.watch(listener_.get(), POLLIN, [this](short) { accept_clients(); });
   if (options_.until_eof) events.watch(STDIN_FILENO, POLLIN, [this](short) { read_input(); });
   if (session_) session_->watch(events);

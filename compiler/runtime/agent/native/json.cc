@@ -285,7 +285,7 @@ void Value::write(std::string& out) const {
       for (const Value& item : items_) {
         out += separator;
         item.write(out);
-        separator = ", ";
+        separator = ",";
       }
       out += ']';
       break;
@@ -294,9 +294,9 @@ void Value::write(std::string& out) const {
       for (const Member& member : members_) {
         out += separator;
         write_string(out, member.first);
-        out += ": ";
+        out += ":";
         member.second.write(out);
-        separator = ", ";
+        separator = ",";
       }
       out += '}';
       break;

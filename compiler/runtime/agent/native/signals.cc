@@ -25,23 +25,25 @@ void note(int number) {
 
 }  // namespace
 
-Descriptor catch_signals() {
+Descriptor catch_signals(bool children) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) throw Error(std::string("no pipe: ") + strerror(errno));
   writer = ends[1];
   struct sigaction action{};
   action.sa_handler = note;
   action.sa_flags = SA_RESTART;
-  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaction(number, &action, nullptr);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaction(number, &action, nullptr);
+  if (children) sigaction(SIGCHLD, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
   return Descriptor(ends[0]);
 }
 
-bool asked_to_end(const Descriptor& signals) {
-  bool end = false;
+int asked_to_end(const Descriptor& signals) {
+  int end = 0;
   unsigned char bytes[64];
   for (ssize_t count; (count = read(signals.get(), bytes, sizeof bytes)) > 0;)
-    for (ssize_t k = 0; k < count; ++k) end = end || bytes[k] != SIGCHLD;
+    for (ssize_t k = 0; k < count; ++k)
+      if (bytes[k] != SIGCHLD) end = bytes[k];
   return end;
 }
 

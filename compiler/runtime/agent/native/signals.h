@@ -5,10 +5,11 @@
 
 namespace edgetune {
 
-// A descriptor that becomes readable when one of SIGTERM, SIGINT, SIGHUP and SIGCHLD arrives. SIGPIPE is ignored.
-Descriptor catch_signals();
+// A descriptor that becomes readable when one of SIGTERM, SIGINT and SIGHUP arrives, or SIGCHLD if `children` says so.
+// SIGPIPE is ignored.
+Descriptor catch_signals(bool children);
 
-// Empty the descriptor; returns whether one of the signals was not SIGCHLD.
-bool asked_to_end(const Descriptor& signals);
+// Empty the descriptor; returns the number of a signal that asks this process to end, 0 if there was none.
+int asked_to_end(const Descriptor& signals);
 
 }  // namespace edgetune
