@@ -14,7 +14,7 @@ OUT := build
 .PHONY: help setup demo test board lint bench lock clean
 
 help:
-	@echo "make demo    tune, compile, verify and bench $(DEMO_MODEL) on this machine (at most 10 minutes)"
+	@echo "make demo    tune, compile, verify, bench and report $(DEMO_MODEL) on this machine (at most 10 minutes)"
 	@echo "make test    run the tests"
 	@echo "make board   set up the emulated board that some tests use (they do it by themselves)"
 	@echo "make lint    ruff and mypy"
@@ -45,7 +45,8 @@ demo: setup
 	$(BIN)/edgetune tune $(DEMO_MODEL) --target native --time $(DEMO_TIME)
 	$(BIN)/edgetune compile $(DEMO_MODEL) --target native -o $(OUT)/$(DEMO_MODEL).tar
 	$(BIN)/edgetune verify $(OUT)/$(DEMO_MODEL).tar
-	$(BIN)/edgetune bench $(OUT)/$(DEMO_MODEL).tar --vs onnxruntime
+	$(BIN)/edgetune bench $(OUT)/$(DEMO_MODEL).tar --vs onnxruntime --profile --json $(OUT)/results.jsonl
+	$(BIN)/edgetune report $(OUT)/results.jsonl -o $(OUT)/report.html
 
 test: setup
 	$(BIN)/python -m pytest
