@@ -97,13 +97,13 @@ def compile_model(
     if reason is not None:
         raise EdgetuneError(reason)
     storage = storage_of(precision)
+    from compiler.cuda import callback
+    from compiler.cuda.checks import check_library
     from compiler.tvm_setup import prepare
 
     prepare(target.kind)
     on_gpu = target.kind == "cuda"
     if on_gpu:
-        from compiler.cuda import callback
-
         callback.register()
     from tvm import relax
 
@@ -115,6 +115,7 @@ def compile_model(
     from compiler.graph.work import bytes_moved, flops
     from compiler.records.trust.admission import admit
     from compiler.records.workload import apply_trace, workload_of
+    from schedules.cuda.gpu import Gpu
 
     hardware = hardware_of(target)
     clock = _Clock(report)
@@ -169,9 +170,7 @@ def compile_model(
         executable = generate(mod, tvm_target)
     with clock("link"):
         link(executable, library, target)
-        if on_gpu:
-            from compiler.cuda.checks import check_library
-
+        if isinstance(hardware, Gpu):
             check_library(library, str(target.options["arch"]), hardware)
     names = {workload_of(k.task).hash: k.name for k in kernels}
     # Prepacking split what packs weights off some functions, and renamed what is left of them.

@@ -161,7 +161,7 @@ def test_targets_json_and_detect(tmp_path: Path) -> None:
     edgetune("targets", "jetson-orin", "--json", out)
     entries = [json.loads(line) for line in out.read_text().splitlines()]
     assert [entry["name"] for entry in entries] == [targets.get("native").name, "jetson-orin"]
-    assert entries[1]["why_not_compile"]
+    assert entries[1]["why_not_run"] and "JetPack 6 (CUDA 12.6, glibc 2.35)" in entries[1]["needs"]
 
 
 def test_tuning_for_a_gpu_without_one_names_the_ways_on() -> None:

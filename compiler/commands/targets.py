@@ -83,7 +83,9 @@ def _ability(target: targets.Target) -> str:
     runs, compiles = targets.why_not_run(target) is None, targets.why_not_compile(target) is None
     if runs and compiles:
         return "runs"
-    return "compiles" if compiles else "not yet" if target.kind == "cuda" else "no linker"
+    if compiles:
+        return "compiles"
+    return "no GPU" if target.name == "cuda" else "no extra [cuda]" if target.kind == "cuda" else "no linker"
 
 
 def _vectors(hardware: targets.Hardware) -> str | None:

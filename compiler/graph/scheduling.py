@@ -29,7 +29,7 @@ ORIGIN = ("op_pattern", "edgetune.lrn", "edgetune.concat", "global_symbol")
 def cpu_hardware(target: Target) -> Hardware:
     """What CPU schedules ask of `target`; EdgetuneError where it does not say how wide its vectors are."""
     if target.hardware.vector_bits is None or target.hardware.vector_registers is None:
-        raise EdgetuneError(f"there are no schedules for {target.name} yet: use a CPU target")
+        raise EdgetuneError(f"{target.name} cannot be tuned for yet: `compile` gives every kernel a schedule without")
     return cast("Hardware", target.hardware)
 
 
@@ -41,8 +41,7 @@ def hardware_of(target: Target) -> Hardware | Gpu:
     arch, sms = str(target.options["arch"]), known.sm_count
     if sms is None:
         raise EdgetuneError(f"no schedules for {target.name}: how many multiprocessors it has is not known")
-    rest = {"registers": known.registers_per_sm, "memory_gb_s": known.memory_gb_s}
-    return gpu(int(arch.removeprefix("sm_")), sms, **{name: size for name, size in rest.items() if size is not None})
+    return gpu(int(arch.removeprefix("sm_")), sms, known.registers_per_sm, known.memory_gb_s)
 
 
 def as_task(func: tirx.PrimFunc) -> tvm.IRModule:

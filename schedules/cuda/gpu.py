@@ -58,11 +58,17 @@ _PER_SM = {
     110: (128, 48, 24, 228),
     120: (128, 48, 24, 100),
 }
+_REGISTERS = 65536
+_MEMORY_GB_S = 200.0
 _CLOCK_GHZ = 1.3  # typical: it only weighs arithmetic against memory
 
 
-def gpu(sm: int, sms: int, registers: int = 65536, memory_gb_s: float = 200.0) -> Gpu:
-    """The model of a GPU; one that is not in the table is taken for the newest older one, or the oldest."""
+def gpu(sm: int, sms: int, registers: int | None = None, memory_gb_s: float | None = None) -> Gpu:
+    """The model of a GPU; one that is not in the table is taken for the newest older one, or the oldest.
+
+    What is not known of it, registers a multiprocessor and memory in GB/s, is taken for a typical value.
+    """
     known = max((key for key in _PER_SM if key <= sm), default=min(_PER_SM))
     fma, warps, blocks, shared_kb = _PER_SM[known]
-    return Gpu(sm, sms, fma, warps, blocks, registers, shared_kb * 1024, memory_gb_s / _CLOCK_GHZ)
+    memory = (memory_gb_s or _MEMORY_GB_S) / _CLOCK_GHZ
+    return Gpu(sm, sms, fma, warps, blocks, registers or _REGISTERS, shared_kb * 1024, memory)

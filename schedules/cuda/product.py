@@ -66,7 +66,8 @@ def as_product(sch: s_tir.Schedule, anchor: SBlockRV, roles: Sequence[str]) -> N
 
 def _fused(axes: Sequence[tuple[str, tirx.PrimExpr]], order: Sequence[str]) -> tirx.IndexMap:
     """The map that makes one axis of all that play the same part."""
-    inputs, fused = [], {}
+    inputs: list[tirx.Var] = []
+    fused: dict[str, tirx.PrimExpr] = {}
     for position, (role, size) in enumerate(axes):
         axis = tirx.Var(f"i{position}", size.ty)
         inputs.append(axis)

@@ -98,7 +98,7 @@ def depth_for(product: Product) -> int:
 def tiles(product: Product, gpu: Gpu) -> list[Tile]:
     """The tiles that fit on `gpu`, the one that the model takes for the fastest first."""
     depth = depth_for(product)
-    found = []
+    found: list[tuple[float, int, Tile]] = []
     for shape in _SHAPES:
         for parts in _parts(product, depth):
             tile = Tile(*shape, depth, parts)

@@ -1,4 +1,4 @@
-"""Packages for GPUs hold machine code for that GPU, made on a machine without one, and are refused where they cannot run."""
+"""Packages for GPUs hold machine code for them, made without a GPU, and are refused where they cannot run."""
 
 from __future__ import annotations
 

@@ -1,0 +1,131 @@
+"""Runs the CUDA source that TVM generates on a CPU: emulator.h stands in for the GPU, g++ for NVIDIA's compiler.
+
+Unlike schedules run as serial loops, this runs what is compiled for the GPU in the end: vectors, virtual threads, sums
+over the threads of a block, and where threads wait for each other.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tvm
+from tvm import s_tir, tirx
+
+from compiler.cuda.source import lean
+from tests.schedules.kernels_for_tests import Case
+
+HEADER = Path(__file__).with_name("emulator.h")
+_SIGNATURE = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\(\d+\) )?(\w+)\(([^)]*)\) \{')
+_AXES = ("blockIdx.x", "blockIdx.y", "blockIdx.z", "threadIdx.x", "threadIdx.y", "threadIdx.z")
+
+
+def cuda_source(mod: tvm.IRModule, target: tvm.target.Target) -> str:
+    """The CUDA source of a scheduled module, as it is given to NVIDIA's compiler."""
+    import tvm_ffi
+
+    from compiler.cuda import callback
+
+    found: list[str] = []
+
+    def keep(source: str) -> bytes:
+        found.append(str(source))
+        return b"\x7fELF"
+
+    callback.register()
+    tvm_ffi.register_global_func(callback.NAME, keep, override=True)
+    try:
+        with target:
+            tvm.compile(mod, target=target)
+    finally:
+        callback.register()
+    [source] = found
+    return source
+
+
+def extents(func: tirx.PrimFunc) -> list[dict[str, int]]:
+    """Of each kernel of a scheduled function, how many threads and blocks it has along each axis."""
+    body = func.body.block.body
+    return [dict(_bound(part)) for part in (body if isinstance(body, tirx.SeqStmt) else [body])]
+
+
+def _bound(node: tirx.Stmt) -> Iterator[tuple[str, int]]:
+    if isinstance(node, tirx.For):
+        if node.thread_binding is not None:
+            yield str(node.thread_binding.thread_tag), int(node.extent)
+        yield from _bound(node.body)
+    elif isinstance(node, tirx.SeqStmt):
+        for part in node:
+            yield from _bound(part)
+    elif isinstance(node, s_tir.SBlockRealize):
+        yield from _bound(node.block.body)
+
+
+def run(sch: s_tir.Schedule, case: Case, target: tvm.target.Target, folder: Path, backwards: bool) -> np.ndarray:
+    """What the scheduled task computes; what it does not write is NaN, or the least integer."""
+    func = sch.mod["main"]
+    source = cuda_source(sch.mod, target)
+    kernels = _SIGNATURE.findall(source)
+    launches = extents(func)
+    assert len(kernels) == len(launches)
+    library = _compiled(source, kernels, folder)
+    arrays: dict[str, np.ndarray] = {}
+    for param, argument in zip(func.params[:-1], case.arguments, strict=True):
+        arrays[str(param.name)] = np.ascontiguousarray(argument)
+    out = _empty(func.params[-1])
+    arrays[str(func.params[-1].name)] = out
+    for buffer in func.body.block.alloc_buffers:
+        if buffer.scope() in ("", "global"):
+            arrays[str(buffer.name).replace(".", "_")] = _empty(buffer)
+    for index, (name, parameters) in enumerate(kernels):
+        names = [p.split()[-1].removesuffix("_ptr") for p in parameters.split(",")]
+        pointers = (ctypes.c_void_p * len(names))(*(arrays[n].ctypes.data for n in names))
+        sizes = [launches[index].get(axis, 1) for axis in _AXES]
+        getattr(library, f"launch_{name}")(pointers, (ctypes.c_int * 6)(*sizes), int(backwards))
+    return out
+
+
+def _empty(buffer: tirx.Var) -> np.ndarray:
+    dtype = np.dtype(str(buffer.dtype))
+    fill = np.nan if dtype.kind == "f" else np.iinfo(dtype).min
+    return np.full([int(d) for d in buffer.shape], fill, dtype)
+
+
+def _compiled(source: str, kernels: list[tuple[str, str]], folder: Path) -> ctypes.CDLL:
+    text = lean(source)
+    # C++ wants what the declaration is aligned to in front of all else.
+    text = text[text.index('extern "C" __global__') :].replace("__shared__ alignas(64)", "alignas(64) static")
+    lines = ['#include "emulator.h"', text]
+    for name, parameters in kernels:
+        types = [p.split("*")[0].strip() + "*" for p in parameters.split(",")]
+        arguments = ", ".join(f"({kind})pointers_{name}[{i}]" for i, kind in enumerate(types))
+        lines += [
+            f"static void** pointers_{name};",
+            f"static void call_{name}() {{ {name}({arguments}); }}",
+            f'extern "C" void launch_{name}(void** pointers, const int* sizes, int backwards) {{',
+            f"  pointers_{name} = pointers;",
+            f"  emulator::launch(call_{name}, sizes, sizes + 3, backwards);",
+            "}",
+        ]
+    path = folder / "kernels.cc"
+    path.write_text("\n".join(lines))
+    library = folder / "kernels.so"
+    command = [
+        "g++",
+        "-std=c++17",
+        "-O1",
+        "-w",
+        "-shared",
+        "-fPIC",
+        f"-I{HEADER.parent}",
+        str(path),
+        "-o",
+        str(library),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[:3000]
+    return ctypes.CDLL(str(library))
