@@ -199,6 +199,7 @@ def run(package: str, json: str | None, **options: Any) -> None:
     "--seconds", type=click.FloatRange(0), default=3.0, show_default=True, help="At least so long for each engine."
 )
 @click.option("--profile", is_flag=True, help="Time per kernel, and the share of the machine's measured peak.")
+@click.option("--aa", is_flag=True, help="The same package twice, in turns: the smallest difference that can be told.")
 @logs
 @seed
 @threads

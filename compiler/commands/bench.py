@@ -6,10 +6,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 import msgspec
 
+from compiler.bench.aa import AaLine
 from compiler.bench.profile import ProfileReport
 from compiler.bench.protocol import Protocol
 from compiler.bench.run import TOLERANCE, BenchReport
@@ -22,11 +24,14 @@ from compiler.commands.store import must_agree, records_at_hand
 from compiler.errors import EdgetuneError, UsageError
 from compiler.frontend.model import Model
 from compiler.package import Package
-from compiler.report.bench import show_bench, show_profile
+from compiler.report import format as fmt
+from compiler.report.bench import show_aa, show_bench, show_profile
 from compiler.report.output import Output
 from compiler.report.steps import Steps, steps
 
 INPUTS = 2
+AA_SECONDS = 20.0
+"""Long enough for some hundred pairs of short turns."""
 
 # What is decided when a model is compiled, by the name of its option.
 _FIXED = {
@@ -53,6 +58,7 @@ class BenchOptions:
     runs: int
     seconds: float
     profile: bool
+    aa: bool
     logs: str | None
     seed: int
     threads: int | None
@@ -71,6 +77,8 @@ def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None
 
     peers = parse.choices(options.vs, "--vs", peer_names()) if options.vs else []
     protocol = Protocol(runs=options.runs, seconds=options.seconds, tolerance=TOLERANCE)
+    if options.aa:
+        _must_fit_aa(options)
     must_agree(options.logs, options.zero_trial)
     parse.precisions(options.precisions)
     parse.shapes(options.shapes)
@@ -85,11 +93,17 @@ def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None
     reports: list[BenchReport] = []
     failures: list[EdgetuneError] = []
     profiles = []
+    lines: list[tuple[str, AaLine]] = []
     with steps(output) as step, opened_place(options.device, step) as place:
         place.must_have_cpus(options.threads)
         for label, opening in _subjects(sources, output, options, step, place):
             try:
                 with opening as subject:
+                    if options.aa:
+                        line = _measure_aa(subject, label, options, step, place)
+                        output.json([line])
+                        lines.append((label, line))
+                        continue
                     report, profile = _measure(subject, label, peers, protocol, options, step, place)
             except EdgetuneError as error:
                 failures.append(error)
@@ -102,6 +116,8 @@ def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None
                 profiles.append((label, profile))
     if reports:
         show_bench(output, reports)
+    for label, line in lines:
+        show_aa(output, label, line.aa)
     for label, profile in profiles:
         show_profile(output, label, profile)
     if failures:
@@ -115,6 +131,16 @@ def _must_be_free(source: str, options: BenchOptions) -> None:
     for name, option in _FIXED.items():
         if name in options.given:
             raise UsageError(f"{source} is a package, which has this fixed: leave out {option}, or name the model")
+
+
+def _must_fit_aa(options: BenchOptions) -> None:
+    """Raises UsageError for what --aa does not go with."""
+    if options.vs is not None or options.profile:
+        raise UsageError("--aa measures one package beside itself: leave out --vs and --profile")
+    if not options.device.local:
+        raise UsageError("--aa is for this machine: leave out --rpc and --ssh")
+    if "runs" in options.given:
+        raise UsageError("--aa takes short turns for as long as --seconds says: leave out --runs")
 
 
 def _must_do_on_boards(options: BenchOptions, peers: Sequence[str]) -> None:
@@ -232,3 +258,29 @@ def _measure(
             return report, None
         step(f"Profiling {label}")
         return report, profile(executable, inputs[0], peak=measure_peak(threads))
+
+
+def _measure_aa(subject: Subject, label: str, options: BenchOptions, step: Steps, place: Place) -> AaLine:
+    from compiler.bench.aa import measure_pairs
+    from compiler.bench.engine import PackageEngine
+    from compiler.bench.probes import probe_inputs
+
+    package, _ = subject
+    must_fit(package.manifest)
+    (inputs,) = probe_inputs(package.manifest.inputs, 1, options.seed)
+    seconds = options.seconds if "seconds" in options.given else AA_SECONDS
+    with place.session(package.manifest, options.threads, step) as session:
+        first, second = session.load(package), session.load(package)
+        step(f"Measuring {label} beside itself for {fmt.span(seconds)}")
+        started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        found = measure_pairs(PackageEngine(first), PackageEngine(second), inputs, seconds=seconds)
+        return AaLine(
+            aa=found,
+            model=package.manifest.model.name,
+            device=first.device,
+            fingerprint=first.fingerprint,
+            batch=package.manifest.batch,
+            precision=package.manifest.precision,
+            threads=first.threads,
+            started=started,
+        )

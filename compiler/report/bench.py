@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from compiler.bench.difference import Difference
 from compiler.bench.profile import ProfileReport
 from compiler.bench.result import Result
 from compiler.bench.run import BenchReport
@@ -81,6 +82,17 @@ def show_profile(output: Output, name: str, report: ProfileReport) -> None:
     )
     if report.peak is not None:
         output.say(f"peak: {report.peak.gflops:.0f} GFLOP/s, {report.peak.gb_s:.1f} GB/s ({report.peak.how})")
+
+
+def show_aa(output: Output, name: str, found: Difference) -> None:
+    """What the same package seemed to differ by from itself, and so the smallest difference that can be told."""
+    output.say(
+        f"{name}: the same package twice, {fmt.count(found.pairs, 'pair')} of turns: {found.ratio - 1:+.2%} "
+        f"({found.low - 1:+.2%} to {found.high - 1:+.2%})"
+    )
+    output.say(f"{name}: the smallest difference that this machine can show now is {fmt.share(found.smallest)}")
+    if found.found:
+        output.warn(f"{name}: a difference was found where there is none: this machine cannot compare just now")
 
 
 def _row(result: Result) -> tuple[object, ...]:

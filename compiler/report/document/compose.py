@@ -35,7 +35,7 @@ def compose(loaded: Loaded) -> Document:
         ]
     sections.append(tuning_section(loaded.curves))
     if results:
-        sections += [comparison_section(found), absent_section(found, devices), methods_section(results)]
+        sections += [comparison_section(found), absent_section(found, devices), methods_section(results, loaded.aa)]
     sections.append(_bad_section(loaded.bad))
     return Document("Inference benchmark", _lead(results, found), [one for one in sections if one is not None])
 

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from compiler.bench.aa import AaLine
 from compiler.bench.result import Result
 from compiler.report import format as fmt
 from compiler.report.document.parts import NOT_MEASURED, Column, Section, Table
@@ -24,7 +25,7 @@ _METHOD = (
 )
 
 
-def methods_section(results: Sequence[Result]) -> Section:
+def methods_section(results: Sequence[Result], aa: Sequence[AaLine] = ()) -> Section:
     """The protocol, then devices, engines with their settings, conditions and warnings, each told once."""
     section = Section("Methods and environment", list(_METHOD))
     devices = Counter((r.device, r.target, r.fingerprint, r.threads) for r in results)
@@ -46,6 +47,27 @@ def methods_section(results: Sequence[Result]) -> Section:
     conditions = _conditions(results)
     if conditions:
         section.tables.append(Table((Column("condition"), Column("lowest"), Column("highest")), conditions, "Machine"))
+    if aa:
+        section.tables.append(_aa(aa))
+    _warnings(section, results)
+    return section
+
+
+def _aa(lines: Sequence[AaLine]) -> Table:
+    columns = (
+        Column("measured"),
+        Column("model"),
+        Column("batch"),
+        Column("precision"),
+        Column("seemed to differ by", "share"),
+        Column("smallest difference that could be told", "share"),
+        Column("pairs", "number"),
+    )
+    rows = [(a.started, a.model, a.batch, a.precision, a.aa.ratio - 1, a.aa.smallest, a.aa.pairs) for a in lines]
+    return Table(columns, rows, "A/A: the same package beside itself")
+
+
+def _warnings(section: Section, results: Sequence[Result]) -> None:
     # The same warning with another figure is the same warning.
     warnings = Counter(_FIGURE.sub("…", warning) for r in results for warning in r.warnings)
     if warnings:
@@ -53,7 +75,6 @@ def methods_section(results: Sequence[Result]) -> Section:
         section.tables.append(
             Table((Column("warning"), _RESULTS), warnings.most_common(WARNINGS), f"Warnings of the results{more}")
         )
-    return section
 
 
 _RESULTS = Column("results", "number")

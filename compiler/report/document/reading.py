@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from compiler.bench.aa import AaLine
 from compiler.bench.result import SCHEMA, Result
 from compiler.errors import EdgetuneError
 
@@ -30,6 +31,7 @@ class Loaded:
 
     results: list[Result] = field(default_factory=list)
     curves: list[CurveLine] = field(default_factory=list)
+    aa: list[AaLine] = field(default_factory=list)
     bad: list[str] = field(default_factory=list)
     repeated: int = 0
 
@@ -37,6 +39,7 @@ class Loaded:
 class _Peek(msgspec.Struct):
     schema: int | None = None
     best_seconds: msgspec.Raw | None = None
+    aa: msgspec.Raw | None = None
 
 
 def read_results(paths: Iterable[Path]) -> Loaded:
@@ -65,6 +68,7 @@ def read_results(paths: Iterable[Path]) -> Loaded:
 
 _peek = msgspec.json.Decoder(_Peek)
 _result = msgspec.json.Decoder(Result)
+_aa = msgspec.json.Decoder(AaLine)
 _curve = msgspec.json.Decoder(CurveLine)
 
 
@@ -79,6 +83,9 @@ def _take(text: bytes, loaded: Loaded) -> str | None:
             return "no result: it has no schema"
         if peek.schema > SCHEMA:
             return f"schema {peek.schema} is of a newer edgetune, which this one cannot read"
+        if peek.aa is not None:
+            loaded.aa.append(_aa.decode(text))
+            return None
         result = _result.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return " ".join(str(error).split())[:200]
