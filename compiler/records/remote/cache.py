@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -20,6 +22,7 @@ _PATIENCE_S = 60.0
 _SLOWEST = 8 << 10  # bytes a second, over the whole of a transfer: a server that drips must not hold us for ever
 _CHUNK = 1 << 20
 _ROUNDS = 3
+_SCRATCH = "scratch-"
 
 
 class _CutError(TransientError):
@@ -91,6 +94,13 @@ class Cache:
             if is_digest(path.name) and path.name not in wanted:
                 self.drop(path.name)
 
+    def scratch(self) -> tempfile.TemporaryDirectory[str]:
+        """A folder for as long as it is open; what a killed process leaves in it is removed a day later."""
+        try:
+            return tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self.folder)
+        except OSError as error:
+            raise EdgetuneError(f"cannot make a folder in {self.folder}: {error.strerror}") from None
+
     def _fetch(self, digest: str, chunks: Callable[[], Iterator[bytes]], limit: int, size: int | None) -> None:
         temporary = self.folder / f"{digest}.{os.getpid()}.{secrets.token_hex(4)}"
         hashed = hashlib.sha256()
@@ -122,7 +132,11 @@ class Cache:
         """Removes what killed pulls left behind; what is a day old is nobody's any more."""
         for path in self.folder.iterdir():
             with suppress(OSError):
-                if not is_digest(path.name) and path.stat().st_mtime < time.time() - _LEFT_BEHIND_S:
+                if is_digest(path.name) or path.stat().st_mtime > time.time() - _LEFT_BEHIND_S:
+                    continue
+                if path.name.startswith(_SCRATCH):
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
                     path.unlink()
 
 

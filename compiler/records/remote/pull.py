@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -161,7 +160,7 @@ class _Merging:
 
     def __init__(self, store: Store, remote: Remote, cache: Cache, report: PullReport) -> None:
         self._store, self._remote, self._cache, self._report = store, remote, cache, report
-        self._folder = tempfile.TemporaryDirectory(prefix="edgetune-pull-")
+        self._folder = cache.scratch()
         # Two folders deep, since an import looks for kernels beside the folder that a file lies in.
         self._lines = Path(self._folder.name) / "parts"
         self._lines.mkdir()

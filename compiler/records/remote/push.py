@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -75,7 +74,7 @@ def push(
     progress(f"Reading the index of {remote.url}")
     index = _index(remote, set(chosen))
     report.notes += [f"{refused}; it is left out" for refused in index.refused]
-    with tempfile.TemporaryDirectory(prefix="edgetune-push-") as folder:
+    with caches(remote.url)[1].scratch() as folder:
         parts: list[LocalPart] = []
         entries: list[LocalEntry] = []
         for name in chosen:

@@ -205,6 +205,18 @@ def test_a_push_that_was_cut_off_does_not_send_its_parts_again(tmp_path: Path, m
         assert pull(b, remote).imported.added == 6
 
 
+def test_what_killed_transfers_left_here_is_removed_after_a_day(tmp_path: Path) -> None:
+    parts = caches("x")[1]
+    left = [parts.folder / "scratch-old", parts.folder / "scratch-new"]
+    for folder in left:
+        folder.mkdir()
+        (folder / "lines").write_text("half")
+    (parts.folder / "0123.part").write_text("half")
+    for path in (left[0], parts.folder / "0123.part"):
+        os.utime(path, (0, 0))
+    assert [path.name for path in caches("x")[1].folder.iterdir()] == ["scratch-new"]
+
+
 def test_where_there_is_no_folder(tmp_path: Path) -> None:
     with user(tmp_path, "a", some(1)) as a:
         with pytest.raises(EdgetuneError, match="there is no folder"):
