@@ -10,7 +10,7 @@ import queue
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -79,7 +79,10 @@ class ClusterBuilder:
         self._client: Client | None = None
         self._workers: dict[str, int] = {}
         """Those that may be used, and how many jobs each takes at a time."""
+        self._asked: dict[str, Future] = {}
+        self._alike: set[str] = set()
         self._refused: dict[str, str] = {}
+        self._begun = False
         self._looked = 0.0
         self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
         self._abandoned = False
@@ -107,21 +110,33 @@ class ClusterBuilder:
                 self._client = distributed.Client(
                     self.address, timeout=CONNECT_SECONDS, set_as_default=False, name="edgetune"
                 )
-        except (OSError, ValueError, TypeError, RuntimeError) as error:
+        except Exception as error:  # noqa: BLE001 - TLS, names, addresses and time limits all fail in ways of their own
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise EdgetuneError(f"no dask scheduler can be reached at {self.address}: {reason}") from None
         try:
-            self._look(0.0)
-            if self._refused:
-                raise EdgetuneError("; ".join(f"the worker {who} {why}" for who, why in sorted(self._refused.items())))
-            if not self._workers:
-                raise EdgetuneError(f"the cluster at {self.address} has no workers: start `dask worker {self.address}`")
+            self._meet()
+            self._begun = True
             for lane in self._lanes:
                 lane.start()
         except BaseException:
             self._disconnect()
             raise
         return self
+
+    def _meet(self) -> None:
+        """Wait until the workers have said what they are, or at least one has and the time is up."""
+        deadline = time.monotonic() + CONNECT_SECONDS
+        while True:
+            self._look(0.0)
+            if not self._asked or time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
+        if self._refused:
+            raise EdgetuneError("; ".join(f"the worker {who} {why}" for who, why in sorted(self._refused.items())))
+        if not self._workers and self._asked:
+            raise EdgetuneError(f"no worker of the cluster at {self.address} has answered: they are busy, or hang")
+        if not self._workers:
+            raise EdgetuneError(f"the cluster at {self.address} has no workers: start `dask worker {self.address}`")
 
     def __exit__(self, *exception: object) -> None:
         self._give_up()
@@ -157,28 +172,48 @@ class ClusterBuilder:
         if self._cut_off:
             self._cut_off = False
             self._notify(f"the scheduler {self.address} is back")
-        new = [who for who in found if who not in self._workers and who not in self._refused]
-        reasons = self._why_not(new)
-        for who, why in reasons.items():
-            self._refused[who] = why
-            if every:
-                self._notify(f"the worker {who} is left out: it {why}")
+        self._ask(found)
         for who in [who for who in self._refused if who not in found]:
             del self._refused[who]
-        self._workers = {who: threads for who, threads in found.items() if who not in self._refused}
+        self._workers = {who: threads for who, threads in found.items() if who in self._alike}
 
-    def _why_not(self, workers: list[str]) -> dict[str, str]:
-        """What is different about those of `workers` that are not to be used, as the end of a sentence."""
-        if not workers or self._client is None:
-            return {}
+    def _ask(self, found: Mapping[str, int]) -> None:
+        """Have new workers say what they are, and take in what those say that were asked before."""
+        if self._client is None:
+            return
+        for who in [who for who in found if who not in self._alike | self._refused.keys() | self._asked.keys()]:
+            with contextlib.suppress(Exception):  # it has gone again
+                # As a job: a call outside of jobs has no time limit. As a text: a function of ours is read before the
+                # job begins, and a dask worker that has no edgetune dies of that.
+                self._asked[who] = self._client.submit(
+                    eval,
+                    f"__import__('importlib').import_module({remote.__name__!r}).describe(*asked)",
+                    {"asked": (self._target.name, self._target.cores)},
+                    workers=[who],
+                    pure=False,
+                    priority=1,
+                )
+        self._alike &= found.keys()
+        for who, future in list(self._asked.items()):
+            if who in found and not future.done():
+                continue
+            del self._asked[who]
+            reason = self._why_not(future) if who in found else None
+            if reason is not None:
+                self._refused[who] = reason
+                if self._begun:
+                    self._notify(f"the worker {who} is left out: it {reason}")
+            elif who in found:
+                self._alike.add(who)
+
+    def _why_not(self, future: Future) -> str | None:
+        """What is different about a worker that has said what it is, as the end of a sentence; None for nothing."""
+        told: Any
         try:
-            told = self._client.run(
-                remote.describe, self._target.name, self._target.cores, workers=workers, on_error="return"
-            )
-        except Exception as error:  # noqa: BLE001 - whatever dask raises
-            return dict.fromkeys(workers, f"does not say what it is ({_line(error)})")
-        own = remote.describe(self._target.name, self._target.cores)
-        return {who: why for who in workers for why in [_difference(told.get(who), own)] if why is not None}
+            told = future.result(timeout=CONNECT_SECONDS)
+        except Exception as error:  # noqa: BLE001 - whatever it raises there
+            told = error
+        return _difference(told, remote.describe(self._target.name, self._target.cores))
 
     # ---- as a Builder
 
@@ -304,6 +339,7 @@ class ClusterBuilder:
             if late:
                 self._refused[flight.worker] = "does not finish what it begins"
                 self._notify(f"the worker {flight.worker} is left out: it {self._refused[flight.worker]}")
+                self._alike.discard(flight.worker)
                 self._workers.pop(flight.worker, None)
         return lost
 
