@@ -69,8 +69,9 @@ def compiled(cell: dict[str, Any]) -> dict[str, Any]:
                 load(cell["model"], batch=cell["batch"]), target, library, precision=cell["precision"]
             )
             cubin = check_library(library, str(target.options["arch"]), hardware_of(target))
-    except EdgetuneError as error:
-        return {"error": str(error), "seconds": round(time.monotonic() - started, 1)}
+    except (EdgetuneError, RuntimeError) as error:  # what TVM raises has no type of its own
+        said = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        return {"error": said, "seconds": round(time.monotonic() - started, 1)}
     kernels = cubin.kernels if cubin is not None else ()
     return {
         "seconds": round(time.monotonic() - started, 1),
@@ -92,9 +93,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     groups: dict[tuple[str, str, int], dict[int, dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["model"], row["precision"], row["batch"]), {})[row["arch"]] = row
-    for (model, precision, batch), found in sorted(
-        groups.items(), key=lambda item: (item[0][2], item[0][1], item[0][0])
-    ):
+    for model, precision, batch in sorted(groups, key=lambda group: (group[2], group[1], group[0])):
+        found = groups[model, precision, batch]
         texts = [_cell(found.get(arch)) for arch in shown]
         lines.append(f"| {model} | {precision} | {batch} | {' | '.join(texts)} |")
     return "\n".join(lines) + "\n"
@@ -130,11 +130,9 @@ def main() -> int:
         row = cell | compiled(cell)
         rows.append(row)
         failed += "error" in row
-        print(
-            f"{row['model']:13} sm_{row['arch']:<4} {row['precision']} batch {row['batch']:<4} {row['seconds']:6.1f} s  "
-            + (f"FAILED {row['error']}" if "error" in row else f"{row['cubin']}: {_cell(row)}"),
-            flush=True,
-        )
+        what = f"FAILED {row['error']}" if "error" in row else f"{row['cubin']}: {_cell(row)}"
+        where = f"{row['model']:13} sm_{row['arch']:<4} {row['precision']} batch {row['batch']:<4}"
+        print(f"{where} {row['seconds']:6.1f} s  {what}", flush=True)
         if options.json:
             with Path(options.json).open("a", encoding="utf-8") as out:
                 out.write(json.dumps(row) + "\n")
