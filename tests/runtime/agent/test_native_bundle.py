@@ -147,6 +147,17 @@ def test_what_was_damaged_or_not_finished_is_made_anew(monkeypatch: pytest.Monke
     assert [path.name for path in made.parent.iterdir() if path.is_dir()] == ["thing"]
 
 
+def test_what_nobody_has_used_for_long_is_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for name in ("thing-1", "thing-2", "other-1"):
+        made = once.made_once(name, lambda folder: (folder / "file").touch())
+        os.utime(made, (0, 0))
+    once.made_once("thing-2", pytest.fail)
+    last = once.made_once("thing-3", lambda folder: (folder / "file").touch())
+    folders = sorted(path.name for path in last.parent.iterdir() if path.is_dir())
+    assert folders == ["other-1", "thing-2", "thing-3"]
+
+
 def test_broken_tables_are_an_error_and_other_files_need_nothing(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "file"
     for data in (b"", b"#!/bin/sh\n", b"\x7fELF\x01\x01" + b"\0" * 100):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from compiler.errors import EdgetuneError
 
 SUMS = "SHA256SUMS"
+_KEPT_SECONDS = 14 * 86_400
+"""How long a folder that nobody uses stays: another checkout, or another version, may want it again."""
 
 
 def made_once(name: str, make: Callable[[Path], None]) -> Path:
@@ -24,6 +29,8 @@ def made_once(name: str, make: Callable[[Path], None]) -> Path:
     parent = Path(platformdirs.user_cache_dir("edgetune", appauthor=False)) / "agent"
     made = parent / name
     if is_whole(made):
+        with contextlib.suppress(OSError):  # somebody else's, or read-only
+            os.utime(made)
         return made
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -31,6 +38,7 @@ def made_once(name: str, make: Callable[[Path], None]) -> Path:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not is_whole(made):
                 _make(made, make)
+                _prune(parent, name)
     except OSError as error:
         raise EdgetuneError(f"cannot write {error.filename or parent}: {error.strerror}") from None
     return made
@@ -61,6 +69,13 @@ def digest(path: Path) -> str:
     import hashlib
 
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _prune(parent: Path, name: str) -> None:
+    """Remove what was made for the same purpose before, and has not been used for long."""
+    for path in parent.glob(f"{name.rpartition('-')[0]}-*"):
+        if path.name != name and path.stat().st_mtime < time.time() - _KEPT_SECONDS:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _make(made: Path, make: Callable[[Path], None]) -> None:
