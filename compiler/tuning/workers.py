@@ -98,6 +98,8 @@ class Worker:
         if good and not self.ready:
             self.ready = True
             return None
+        if not good and self.role == EXAMINER:
+            self.kill()  # what failed may have left it without memory, and the next job is another's
         return Outcome(value=value) if good else Outcome(error=str(value))
 
     def _receive(self, connection: Connection) -> Any:

@@ -157,7 +157,7 @@ def row_line(row: Sequence[Any]) -> bytes:
         schema=1 if rest.provenance is msgspec.UNSET and not author else SCHEMA,
         id=record_id,
         workload=workload,
-        trace=msgspec.Raw(zlib.decompress(trace)),
+        trace=msgspec.Raw(_unpacked(trace)),
         fingerprint=fingerprint,
         target=msgspec.Raw(target),
         device=device,
@@ -168,6 +168,15 @@ def row_line(row: Sequence[Any]) -> bytes:
         author=author or msgspec.UNSET,
     )
     return canonical_bytes(line) + b"\n"
+
+
+def _unpacked(trace: bytes) -> bytes:
+    """A row's trace; the row may be of a stranger's store, and unpack to more than any memory holds."""
+    unpacker = zlib.decompressobj()
+    text = unpacker.decompress(trace, MAX_TRACE_BYTES)
+    if not unpacker.eof:
+        raise EdgetuneError(f"a trace in the store is cut off or larger than {MAX_TRACE_BYTES} bytes")
+    return text
 
 
 def workload_line(workload: str, name: str, packed_ir: bytes) -> bytes:

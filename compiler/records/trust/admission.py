@@ -87,21 +87,18 @@ KERNEL = "kernel"
 def look(kind: str, jobs: Sequence[dict[str, Any]]) -> list[str | None]:
     """The outcome of jobs of compiler/records/trust/confined.py, each None or the reason why it did not pass.
 
-    What crashed, or did not end, gets a second chance in a process of its own, since the fault may have been that of a
-    job before it. Raises EdgetuneError where no process can be started.
+    A job that fails takes its process with it, so that none fails for another's sake; what did not end gets a second
+    chance, since the machine may have been busy. Raises EdgetuneError where no process can be started.
     """
     from compiler.tuning.workers import EXAMINER, Pool
     from targets.cpuinfo import usable_cpus
 
     with Pool(min(len(jobs), len(usable_cpus()), 8), 1, EXAMINER) as pool:
         outcomes = pool.map(kind, jobs, SECONDS)
-    reasons = []
-    for job, outcome in zip(jobs, outcomes, strict=True):
-        if outcome.error is not None:
-            with Pool(1, 1, EXAMINER) as pool:
-                outcome = pool.map(kind, [job], SECONDS)[0]
-        reasons.append(_reason(outcome))
-    return reasons
+        late = [number for number, outcome in enumerate(outcomes) if (outcome.error or "").startswith("timed out")]
+        for number, outcome in zip(late, pool.map(kind, [jobs[number] for number in late], SECONDS), strict=True):
+            outcomes[number] = outcome
+    return [_reason(outcome) for outcome in outcomes]
 
 
 def _reason(outcome: Outcome) -> str | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import targets
+from compiler.records.provenance import NOTHING_KNOWN, Provenance
 from compiler.records.record import CHECK_RUN, Record, now
 from compiler.records.store import Store
 from compiler.records.trust.claims import Kernel, imported_records
@@ -33,7 +34,7 @@ class Comparison:
 
     `p` is the probability of a difference like this between repeats of one kernel (Welch's t-test on logarithms), None
     where either side has one repeat. `off` says that the difference is beyond the threshold, and not by chance.
-    `error`: why nothing was measured.
+    `error`: why nothing was measured. `provenance`: of the measurement.
     """
 
     record: Record
@@ -43,6 +44,7 @@ class Comparison:
     p: float | None = None
     off: bool = False
     error: str | None = None
+    provenance: Provenance = NOTHING_KNOWN
 
     @property
     def seconds(self) -> float | None:
@@ -122,7 +124,10 @@ def remeasure(
                 else:
                     seconds[number] += [float(second) for second in outcome.value]
     return [
-        _compare(record, kernels[record.workload].name, seconds.get(n, []), errors.get(n), threshold)
+        dataclasses.replace(
+            _compare(record, kernels[record.workload].name, seconds.get(n, []), errors.get(n), threshold),
+            provenance=trials[n].provenance if n in trials else NOTHING_KNOWN,
+        )
         for n, record in enumerate(records)
     ]
 
@@ -152,6 +157,8 @@ def demote(store: Store, comparisons: Sequence[Comparison], runner: Runner) -> i
             created=now(),
             checked=None,
             run=CHECK_RUN,
+            provenance=c.provenance,
+            author="",
             extra={**runner.remarks, "disproves": c.record.id, "claimed_seconds": c.claimed},
         )
         for c in off
