@@ -180,7 +180,8 @@ def main() -> None:
         # On a machine that others use as well, this says more than the clock.
         micro = 1e6 * (after - before) / arguments.records
         print(
-            f"{name}: {micro:.0f} us of processor time a record, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}"
+            f"{name}: {micro:.0f} us of processor time a record, "
+            f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}"
         )
 
 

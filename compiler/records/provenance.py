@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -90,6 +91,7 @@ class ThisMachine:
     def read(self) -> Provenance:
         """The circumstances now: a millisecond or two."""
         from compiler.runtime.sensors.clocks import governor
+        from compiler.runtime.sensors.files import read_text
         from compiler.runtime.sensors.power_mode import power_mode
 
         return of_readings(
@@ -98,6 +100,7 @@ class ThisMachine:
             governor=governor(),
             power_mode=power_mode(),
             runtime=self._runtime,
+            driver=read_text(Path("/sys/module/nvidia/version")) if self._gpu else None,
             system=f"{platform.system()} {platform.release()} {platform.machine()}",
         )
 
