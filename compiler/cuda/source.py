@@ -25,6 +25,15 @@ typedef unsigned long long uint64_t;
 #define __asm__ asm
 #define __volatile__ volatile
 """
+# In front of the first kernel, behind all headers. CUDA's max and min drop a NaN; `a > b ? a : b` is `b` where either
+# is one, as on CPUs, and kernels are written for that (`compiler/graph/kernels/bounds.py`).
+BOUNDS = """\
+template <typename T> __device__ __forceinline__ T edgetune_max(T a, T b) { return a > b ? a : b; }
+template <typename T> __device__ __forceinline__ T edgetune_min(T a, T b) { return a < b ? a : b; }
+#define max edgetune_max
+#define min edgetune_min
+"""
+_KERNEL = 'extern "C" __global__'
 WHOLE_PREAMBLE = """\
 #include <cuda/std/cstdint>
 #include <cuda/std/limits>
@@ -54,10 +63,15 @@ def lean(source: str) -> str:
             depth = 1
         elif stripped not in _HOST_HEADERS:
             kept.append(line)
-    return PREAMBLE + "\n".join(kept) + "\n"
+    return PREAMBLE + _bounded("\n".join(kept))
 
 
 def whole(source: str) -> str:
     """`source` with all that it includes: what a kernel needs that `lean` does not know."""
     lines = [line for line in source.splitlines() if line.strip() not in _HOST_HEADERS]
-    return WHOLE_PREAMBLE + "\n".join(lines) + "\n"
+    return WHOLE_PREAMBLE + _bounded("\n".join(lines))
+
+
+def _bounded(source: str) -> str:
+    headers, kernel, rest = source.partition(_KERNEL)
+    return f"{headers}{BOUNDS}{kernel}{rest}\n"

@@ -16,7 +16,7 @@ import numpy as np
 import tvm
 from tvm import s_tir, tirx
 
-from compiler.cuda.source import lean
+from compiler.cuda.source import BOUNDS, lean
 from tests.schedules.kernels_for_tests import Case
 
 HEADER = Path(__file__).with_name("emulator.h")
@@ -98,7 +98,7 @@ def _empty(buffer: tirx.Var) -> np.ndarray:
 def _compiled(source: str, kernels: list[tuple[str, str]], folder: Path) -> ctypes.CDLL:
     text = lean(source)
     # C++ wants what the declaration is aligned to in front of all else.
-    text = text[text.index('extern "C" __global__') :].replace("__shared__ alignas(64)", "alignas(64) static")
+    text = text[text.index(BOUNDS) :].replace("__shared__ alignas(64)", "alignas(64) static")
     lines = ['#include "emulator.h"', text]
     for name, parameters in kernels:
         types = [p.split("*")[0].strip() + "*" for p in parameters.split(",")]

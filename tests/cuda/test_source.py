@@ -12,12 +12,14 @@ import pytest
 from tvm import s_tir
 
 import targets
+from compiler.graph.kernels.bounds import relu
+from compiler.graph.kernels.conv2d import conv2d
 from compiler.graph.scheduling import hardware_of, zero_trial
 from schedules.cuda import gemm
 from targets import cuda_toolkit
 from tests.cuda.emulator import run
 from tests.schedules.cuda.test_numerics import PRODUCTS, TILES
-from tests.schedules.kernels_for_tests import Case, conv_case, dense_case
+from tests.schedules.kernels_for_tests import Case, conv_case, dense_case, task_case, values
 from tests.schedules.test_numerics import CASES
 
 pytestmark = [
@@ -83,3 +85,12 @@ def test_source_of_tiles(name: str, tile: str, backwards: bool, tmp_path: Path) 
     sch = s_tir.Schedule(case.task, debug_mask="none")
     gemm.schedule(sch, TILES[tile], hardware_of(ORIN))
     assert_right(sch, case, tmp_path, backwards)
+
+
+def test_a_nan_goes_through_a_relu(tmp_path: Path) -> None:
+    data, weight = values(1, 1, 6, 6, 8), values(2, 1, 1, 8, 8)
+    data[0, 2, 3, 1] = np.nan
+    case = task_case(lambda x, w: relu(conv2d(x, w, (1, 1), (0, 0, 0, 0), (1, 1), 1)), [data, weight], data)
+    out = run(zero_trial(case.task, hardware_of(ORIN)), case, ORIN.to_tvm(), tmp_path, False)
+    assert np.isnan(out[0, 2, 3]).all()
+    assert np.isnan(out).sum() == out.shape[3]
