@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from compiler.records.exchange.chunks import Checkers, check_lines, chunks_of, c
 from compiler.records.exchange.export import export_file, store_lines
 from compiler.records.exchange.known_traces import KnownTraces
 from compiler.records.exchange.lines import read_line, record_line, row_line
+from compiler.records.exchange.reading import blocks
 from compiler.records.record import Record
 from compiler.records.rows import record_row
 from compiler.records.trace_rules import check_trace
@@ -71,19 +73,20 @@ def test_a_row_becomes_its_records_line(one: Record) -> None:
     assert (found, found.author, record_row(found)) == (one, one.author, record_row(one))
 
 
-def test_processes_say_the_same_and_may_die(tmp_path: Path) -> None:
+def test_processes_say_the_same_and_may_die(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("compiler.records.exchange.chunks.CHUNK_BYTES", 100_000)
     lines = [record(trace=trace(1, i % 40), seed=i) for i in range(3_000)]
     with store_with(tmp_path / "a.db", [*lines, failed()]) as store:
         export_file(store, tmp_path / "a.jsonl")
         assert b"".join(store_lines(store)) == (tmp_path / "a.jsonl").read_bytes()
     data = (tmp_path / "a.jsonl").read_bytes()
     (tmp_path / "a.jsonl").write_bytes(b"\n[1]\n" + data.replace(b'"seed":7,', b'"seed":8,')[:-20])
-    alone = [(chunk.lines, check_lines(chunk.lines)) for chunk in chunks_of([tmp_path / "a.jsonl"])]
+    alone = [(chunk.first, check_lines(chunk.first, chunk.data)) for chunk in chunks_of([tmp_path / "a.jsonl"])]
     assert len(alone) > 4
     with Checkers(2) as checkers:
         found = []
         for number, (chunk, outcome) in enumerate(checkers.check(chunks_of([tmp_path / "a.jsonl"]))):
-            found.append((chunk.lines, outcome))
+            found.append((chunk.first, outcome))
             if number == 1:
                 checkers._processes[0].kill()
         assert found == alone
@@ -91,8 +94,30 @@ def test_processes_say_the_same_and_may_die(tmp_path: Path) -> None:
     assert len(reasons) == 3
 
 
-def test_chunks_are_bounded_and_leave_out_blank_lines(tmp_path: Path) -> None:
-    (tmp_path / "empty.jsonl").write_bytes(b"\n\n")
-    assert [chunk.lines for chunk in chunks_of([tmp_path / "empty.jsonl"])] == [[]]
-    chunks = list(chunks_of_lines(tmp_path, (b"x" * (1 << 20) + b"\n" for _ in range(7))))
-    assert [len(chunk.lines) for chunk in chunks] == [2, 2, 2, 1]
+def test_chunks_are_bounded_and_count_lines(tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").write_bytes(b"")
+    assert list(chunks_of([tmp_path / "empty.jsonl"])) == []
+    chunks = list(chunks_of_lines(tmp_path, (b"x" * (1 << 19) + b"\n" for _ in range(7))))
+    assert [(chunk.first, (chunk.data or b"").count(b"\n")) for chunk in chunks] == [(1, 2), (3, 2), (5, 2), (7, 1)]
+    assert [number for number, _ in check_lines(5, b"a\n\n \r\nb\r\nc")] == [5, 8, 9]
+
+
+@settings(max_examples=200, deadline=None)
+@given(lines=st.lists(st.integers(0, 30), max_size=12), size=st.integers(1, 40), torn=st.booleans())
+def test_blocks_are_the_lines_of_the_file(
+    lines: list[int], size: int, torn: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    limit = 20
+    text = [bytes([97 + index]) * length for index, length in enumerate(lines)]
+    path = tmp_path_factory.getbasetemp() / "blocks.jsonl"
+    path.write_bytes(b"\n".join(text) + (b"" if torn or not lines else b"\n"))
+    found: list[tuple[int, bytes | None]] = []
+    for first, data in blocks(path, size, limit):
+        if data is None:
+            found.append((first, None))
+        else:
+            found += [(first + index, line) for index, line in enumerate(data.split(b"\n")) if line]
+    wanted = [(n, line if len(line) <= limit else None) for n, line in enumerate(text, 1) if line]
+    if size <= limit:  # a line that came whole in one block is not cut off for being long: it is in memory anyway
+        assert found == wanted
+    assert [n for n, _ in found] == [n for n, _ in wanted]

@@ -15,7 +15,7 @@ def main() -> None:
     connection = Connection(int(sys.argv[1]))
     while True:
         try:
-            connection.send(check_lines(connection.recv()))
+            connection.send(check_lines(*connection.recv()))
         except (EOFError, OSError):
             return
 

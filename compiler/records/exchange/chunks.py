@@ -17,26 +17,23 @@ from typing import Any, NamedTuple
 
 from compiler.errors import EdgetuneError
 from compiler.records.exchange.lines import MAX_LINE_BYTES, read_line
-from compiler.records.exchange.reading import numbered_lines, reason_of
+from compiler.records.exchange.reading import blocks, reason_of
 from compiler.records.record import Record, Workload
 from compiler.records.rows import record_row
 
-CHUNK_LINES = 512
-CHUNK_BYTES = 2 << 20
+CHUNK_BYTES = 1 << 20
 MANY_BYTES = 16 << 20
 """Of log files, from which on processes are worth their start."""
 MOST_PROCESSES = 8
 
 
-Numbered = tuple[int, "bytes | None", bool]
-
-
 @dataclass(frozen=True)
 class Chunk:
-    """Lines of one file, as `numbered_lines` gives them: (number, line, whether it ended in a newline)."""
+    """Lines of one file: the number of the first, from 1, and their bytes; None for a line that is too long."""
 
     file: Path
-    lines: list[Numbered]
+    first: int
+    data: bytes | None
 
 
 Row = tuple[Any, ...]
@@ -54,47 +51,46 @@ Found = tuple[int, "Row | Kernel | str"]
 
 
 def chunks_of(files: Iterable[Path]) -> Iterator[Chunk]:
-    """The files' lines without blank ones, in order; memory is bounded by CHUNK_BYTES and one line.
+    """The files' lines, in order; memory is bounded by CHUNK_BYTES and one line.
 
-    A file that holds no line is one empty chunk. Raises EdgetuneError when a file cannot be read.
+    Raises EdgetuneError when a file cannot be read.
     """
     for file in files:
-        yield from _chunks(file, numbered_lines(file))
+        for first, data in blocks(file, CHUNK_BYTES):
+            yield Chunk(file, first, data)
 
 
 def chunks_of_lines(source: Path, lines: Iterable[bytes]) -> Iterator[Chunk]:
-    """The same of whole lines from elsewhere; `source` is what errors call it."""
-    return _chunks(source, ((number, line.rstrip(b"\n"), True) for number, line in enumerate(lines, 1)))
+    """The same of whole lines from elsewhere, newlines included; `source` is what errors call it."""
+    held: list[bytes] = []
+    first, number, size = 1, 0, 0
+    for number, line in enumerate(lines, 1):
+        held.append(line)
+        size += len(line)
+        if size >= CHUNK_BYTES:
+            yield Chunk(source, first, b"".join(held))
+            held, first, size = [], number + 1, 0
+    if held:
+        yield Chunk(source, first, b"".join(held))
 
 
-def _chunks(file: Path, numbered: Iterable[Numbered]) -> Iterator[Chunk]:
-    lines: list[Numbered] = []
-    size, given = 0, False
-    for number, line, whole in numbered:
-        if line is not None and not line.strip():
-            continue
-        lines.append((number, line, whole))
-        size += len(line or b"")
-        if len(lines) >= CHUNK_LINES or size >= CHUNK_BYTES:
-            yield Chunk(file, lines)
-            lines, size, given = [], 0, True
-    if lines or not given:
-        yield Chunk(file, lines)
-
-
-def check_lines(lines: Iterable[Numbered]) -> list[Found]:
-    """What the lines are, each checked completely."""
-    found: list[Found] = []
-    for number, line, whole in lines:
-        try:
-            if line is None:
-                raise EdgetuneError(f"the line is longer than {MAX_LINE_BYTES} bytes")
-            item = read_line(line)
-        except EdgetuneError as error:
-            found.append((number, reason_of(error, whole)))
-        else:
-            found.append((number, record_row(item) if isinstance(item, Record) else Kernel(*item)))
+def check_lines(first: int, data: bytes | None) -> list[Found]:
+    """What the lines of a chunk are, each checked completely; blank ones are left out."""
+    if data is None:
+        return [(first, f"the line is longer than {MAX_LINE_BYTES} bytes")]
+    *lines, torn = data.split(b"\n")
+    found = [(number, _check(line, True)) for number, line in enumerate(lines, first) if line.strip()]
+    if torn.strip():
+        found.append((first + len(lines), _check(torn, False)))
     return found
+
+
+def _check(line: bytes, whole: bool) -> Row | Kernel | str:
+    try:
+        item = read_line(line.rstrip(b"\r"))
+    except EdgetuneError as error:
+        return reason_of(error, whole)
+    return record_row(item) if isinstance(item, Record) else Kernel(*item)
 
 
 class Checkers:
@@ -110,7 +106,7 @@ class Checkers:
         """Each chunk with what its lines are, in order; at most one chunk waits for each process."""
         if not self._connections:
             for chunk in chunks:
-                yield chunk, check_lines(chunk.lines)
+                yield chunk, check_lines(chunk.first, chunk.data)
             return
         waiting: deque[tuple[Connection, Chunk]] = deque()
         free = deque(self._connections)
@@ -129,7 +125,7 @@ class Checkers:
 
     def _give(self, connection: Connection, chunk: Chunk, waiting: deque[tuple[Connection, Chunk]]) -> None:
         with contextlib.suppress(OSError):  # it has died: `_take` does its work
-            connection.send(chunk.lines)
+            connection.send((chunk.first, chunk.data))
         waiting.append((connection, chunk))
 
     def _start(self) -> None:
@@ -176,5 +172,5 @@ def _take(connection: Connection, chunk: Chunk) -> list[Found]:
     try:
         found: list[Found] = connection.recv()
     except (EOFError, OSError):  # killed, for its memory say: what it had is checked here
-        return check_lines(chunk.lines)
+        return check_lines(chunk.first, chunk.data)
     return found

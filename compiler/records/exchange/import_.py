@@ -87,12 +87,10 @@ def import_files(
     """
     # Workloads first, so that records need not wait for them.
     files = sorted(files, key=lambda file: file.parent.name != WORKLOADS_FOLDER)
+    report.files += len(files)
     into = _Into(store, report, only, origin)
     with Checkers(processes_for(sum(_size(file) for file in files))) as checkers:
-        last = None
         for chunk, found in checkers.check(chunks_of(files)):
-            report.files += chunk.file != last
-            last = chunk.file
             for number, item in found:
                 into.take(chunk.file, number, item)
     into.finish()
@@ -166,7 +164,7 @@ class _Into:
         if not path.is_file():
             return False
         for chunk in chunks_of([path]):
-            for number, item in check_lines(chunk.lines):
+            for number, item in check_lines(chunk.first, chunk.data):
                 if isinstance(item, (Kernel, str)):  # it is no place for records
                     self.take(path, number, item)
         return workload in self._known
