@@ -67,6 +67,16 @@ rpc = click.option("--rpc", metavar="HOST:PORT", help="Run on a board: its agent
 key = click.option("--key", metavar="KEY", help="Which boards of the tracker.")
 ssh = click.option("--ssh", metavar="USER@BOARD", help="Run on a board through a tunnel that is opened for it.")
 board = _options(rpc, key, ssh)
+dataset = _options(
+    click.option(
+        "--dataset",
+        metavar="FOLDER|X.NPZ",
+        help="A folder of images, its subfolders or labels.csv the classes; or arrays by name, with `labels`.",
+    ),
+    click.option("--resize", type=click.IntRange(1), help="The images' shorter side [default: 256/224 of the input]."),
+    click.option("--mean", metavar="0.485,...", help="Mean of the channels, from 0 to 1 [default: ImageNet's]."),
+    click.option("--std", metavar="0.229,...", help="Deviation of the channels [default: ImageNet's]."),
+)
 common = _options(json_file, debug)
 
 
@@ -76,6 +86,14 @@ def _placed(options: dict[str, Any]) -> dict[str, Any]:
 
     where = {name: options.pop(name) for name in ("rpc", "key", "ssh")}
     return {**options, "device": DeviceOptions(**where)}
+
+
+def _with_data(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a command, with those of its dataset as one, called `data`."""
+    from compiler.commands.verify import DataOptions
+
+    data = {name: options.pop(name) for name in ("dataset", "resize", "mean", "std")}
+    return {**options, "data": DataOptions(**data)}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -245,16 +263,20 @@ def report(sources: Sequence[str], destination: str, logs: str | None) -> None:
 @edgetune.command()
 @click.argument("package", metavar="PACKAGE")
 @click.option("--inputs", metavar="X.NPZ", help="Inputs by name [default: random ones].")
+@dataset
 @threads
 @seed
 @board
 @common
 def verify(package: str, json: str | None, **options: Any) -> None:
-    """Compare a package's outputs with those of ONNX Runtime in FP32."""
+    """Compare a package's outputs with those of ONNX Runtime in FP32.
+
+    With --dataset, on labelled images too: how often the first class is the same, and how often it is right.
+    """
     from compiler.commands.verify import verify as work
     from compiler.report.output import Output
 
-    work(package, Output(json), **_placed(options))
+    work(package, Output(json), **_placed(_with_data(options)))
 
 
 @edgetune.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 
@@ -57,6 +58,19 @@ def duration(text: str) -> float:
     if not 0 < total < 10**9:
         raise UsageError(f"--time {text}: give a time above zero, such as 10m")
     return total
+
+
+def figures(text: str | None, option: str) -> tuple[float, ...] | None:
+    """`0.485,0.456,0.406` as floats; None stays None."""
+    if text is None:
+        return None
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or not all(map(math.isfinite, found)):
+        raise UsageError(f"{option} {text}: give figures such as 0.485,0.456,0.406")
+    return found
 
 
 def selection(text: str) -> set[int]:
