@@ -15,7 +15,7 @@ from compiler.errors import EdgetuneError
 from compiler.records.record import Record
 from compiler.records.store import Store
 from compiler.records.trust import verdicts
-from compiler.records.trust.confined import SECONDS
+from compiler.records.trust.confined import CPU_SECONDS, SECONDS
 from compiler.records.trust.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -104,6 +104,8 @@ def look(kind: str, jobs: Sequence[dict[str, Any]]) -> list[str | None]:
 def _reason(outcome: Outcome) -> str | None:
     if outcome.error == START:
         raise EdgetuneError("records cannot be looked at: the process for that does not start")
+    if outcome.error == "crashed: SIGXCPU":
+        return f"applying it takes more than {CPU_SECONDS:g} s"
     if outcome.error is not None:
         return f"applying it failed: {outcome.error}"
     return None if outcome.value is None else str(outcome.value)

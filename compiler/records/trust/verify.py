@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from compiler.tuning.runner import Runner
     from compiler.tuning.search import Search
 
+PATIENCE = 3  # times as long may a build take that did not end at first
 BATCH = 8  # kernels that are built before they are run
 
 Progress = Callable[[str], None]
@@ -151,6 +152,10 @@ def _build(builder: Builder, modules: Mapping[str, str], target: targets.Target,
         for name, module in modules.items()
     ]
     outcomes = builder.map("build", jobs, BUILD_SECONDS)
+    late = [number for number, outcome in enumerate(outcomes) if (outcome.error or "").startswith("timed out")]
+    again = builder.map("build", [jobs[number] for number in late], PATIENCE * BUILD_SECONDS)
+    for number, outcome in zip(late, again, strict=True):  # the machine may have been busy
+        outcomes[number] = outcome
     return {
         name: outcome.value if outcome.error is None else outcome.error
         for name, outcome in zip(modules, outcomes, strict=True)

@@ -14,7 +14,7 @@ import pytest
 
 import compiler
 from compiler.records.trust import admission, confined
-from compiler.tuning.workers import EXAMINER, Worker
+from compiler.tuning.workers import EXAMINER, Outcome, Worker
 from tests.records.trust.kernels import edited, schedule, workload
 
 ROOT = Path(compiler.__file__).parents[1]
@@ -107,4 +107,8 @@ def test_a_time_that_is_up_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "SECONDS", 0.0)
     [reason] = admission.look("examine", [{"module": workload().ir, "trace": schedule()}])
     assert reason is not None and "timed out" in reason
-    assert confined.SECONDS == 5.0
+
+
+def test_a_trace_that_computes_for_too_long() -> None:
+    outcome = Outcome(error="crashed: SIGXCPU")
+    assert admission._reason(outcome) == f"applying it takes more than {confined.CPU_SECONDS:g} s"
