@@ -83,6 +83,7 @@ class Overlap:
             if untried:
                 part, untried[:] = untried[:afford][:BATCH], untried[min(afford, BATCH) :]
                 for work in part:
+                    session.show()  # each takes a tenth of a second, or more of a busy desk
                     self._launch(builds, work, [session.first(work)], True)
                 return True
             flying = [flight.work for flight in self._flights]
