@@ -32,7 +32,10 @@ Descriptor catch_signals(bool children) {
   struct sigaction action{};
   action.sa_handler = note;
   action.sa_flags = SA_RESTART;
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaction(number, &action, nullptr);
+  struct sigaction before{};
+  sigaction(SIGHUP, nullptr, &before);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP})
+    if (number != SIGHUP || before.sa_handler != SIG_IGN) sigaction(number, &action, nullptr);  // nohup is obeyed
   if (children) sigaction(SIGCHLD, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
   return Descriptor(ends[0]);
