@@ -80,7 +80,7 @@ def _must_be_of(sent: memory.SentBatch, path: Path, model: Model, target: target
         ("model", header.model, model.name),
         ("precision", header.precision, precision),
         ("target", header.target, target.name),
-        ("threads", header.threads, target.cores),
+        ("number of threads", header.threads, target.cores),
         ("target's options", header.config, target.config()),
     ):
         if theirs != ours:
