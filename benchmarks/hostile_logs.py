@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from compiler.errors import EdgetuneError
 from compiler.records.canonical import canonical_bytes
 from compiler.records.exchange.lines import read_line
-from compiler.records.record import FIELDS, Record
+from compiler.records.record import FIELDS, Record, Workload
 
 Line = dict[str, Any]
 LIMIT_SECONDS = 5.0  # for reading one line
@@ -403,17 +403,32 @@ def _use(passed: list[tuple[str, bytes, Any]], folder: Path) -> dict[str, Any]:
             check_all(store, kernels, target, fingerprint, builder, runner, folder, applied)
         left = sum(len(imported_records(store, digest, fingerprint)) for digest in kernels)
         reasons = Counter(found.reason.split(":")[0][:60] for found in quarantined(store))
+    kernels_read, kernels_refused = _read_kernels([item[0] for _, _, item in passed if not isinstance(item, Record)])
     return {
-        "not_of_a_record": len(passed) - len(records),
+        "workload_lines": len(passed) - len(records),
+        "workloads_quarantined": kernels_refused,
+        "workloads_as_they_were": kernels_read,
         "imported": report.added,
         "quarantined_traces": applied.quarantined,
         "of_them_when_applied": unapplied,
         "harmless_traces": applied.checked,
         "unclear": applied.unclear,
+        "unclear_because": dict(Counter(note.rpartition(": ")[2][:60] for note in applied.notes).most_common(5)),
         "wrong": left - applied.checked - applied.unclear,
         "reasons": dict(reasons.most_common()),
         "seconds": round(time.perf_counter() - started, 1),
     }
+
+
+def _read_kernels(workloads: list[Workload]) -> tuple[int, int]:
+    """How many kernels of workload lines pass, which must be those that nothing was changed of, and how many do not."""
+    from compiler.records.trust.admission import look
+
+    real = {item[0].hash: item[0].ir for item in (read_line(canonical_bytes(w)) for w in real_lines()[1]) if item}
+    reasons = look("examine_kernel", [{"ir": w.ir, "digest": w.hash} for w in workloads]) if workloads else []
+    for workload, reason in zip(workloads, reasons, strict=True):
+        assert reason is not None or workload.ir == real.get(workload.hash), workload.hash
+    return sum(reason is None for reason in reasons), sum(reason is not None for reason in reasons)
 
 
 if __name__ == "__main__":
