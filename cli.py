@@ -203,7 +203,13 @@ def run(package: str, json: str | None, **options: Any) -> None:
 
 
 @edgetune.command()
-@click.argument("sources", nargs=-1, required=True, metavar="MODEL|PACKAGE ...")
+@click.argument("sources", nargs=-1, metavar="MODEL|PACKAGE ...")
+@click.option(
+    "--suite",
+    "suite_",
+    metavar="classic|FILE.toml",
+    help="A matrix of models, batches, precisions and peers, with a report; goes on where --json FILE ends.",
+)
 @click.option("--vs", metavar="onnxruntime,openvino", help="Peers to measure in turns with ours.")
 @target
 @batches
@@ -226,14 +232,25 @@ def run(package: str, json: str | None, **options: Any) -> None:
 @board
 @common
 @click.pass_context
-def bench(context: click.Context, sources: Sequence[str], json: str | None, **options: Any) -> None:
-    """Measure packages, or models compiled from the records at hand, alone or beside other engines."""
+def bench(context: click.Context, sources: Sequence[str], suite_: str | None, json: str | None, **options: Any) -> None:
+    """Measure packages, or models compiled from the records at hand, alone or beside other engines.
+
+    --suite classic is AlexNet and GoogLeNet, batch 1 and a large one, FP32 and FP16: the field's classic comparison.
+    """
     from compiler.commands.bench import BenchOptions
     from compiler.commands.bench import bench as work
     from compiler.report.output import Output
 
     given = frozenset(name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE)
-    work(sources, Output(json), BenchOptions(**_placed(options), given=given))
+    chosen = BenchOptions(**_placed(options), given=given)
+    if bool(sources) == (suite_ is not None):
+        raise UsageError("name what to measure: MODEL or PACKAGE, or --suite")
+    if suite_ is not None:
+        from compiler.commands.suite import bench_suite
+
+        bench_suite(suite_, json, Output(json), chosen)
+        return
+    work(sources, Output(json), chosen)
 
 
 @edgetune.command()

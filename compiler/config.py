@@ -88,6 +88,11 @@ def checked_author(value: object) -> str:
     return value.strip()
 
 
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file holds; nothing where there is none. Raises EdgetuneError where it cannot be read."""
+    return _content(path)
+
+
 def _content(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")

@@ -104,7 +104,7 @@ def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None
                         output.json([line])
                         lines.append((label, line))
                         continue
-                    report, profile = _measure(subject, label, peers, protocol, options, step, place)
+                    report, profile = measured(subject, label, peers, protocol, options, step, place)
             except EdgetuneError as error:
                 failures.append(error)
                 output.warn(f"{label} was not measured: {error}")
@@ -166,7 +166,7 @@ def _subjects(
         for batch in batches:
             for precision in parse.precisions(options.precisions):
                 label = " ".join([source, *([f"batch {batch}"] if batch else []), precision])
-                yield label, _compiled(source, batch, precision, output, options, step, place)
+                yield label, compiled(source, batch, precision, output, options, step, place)
 
 
 @contextmanager
@@ -180,7 +180,7 @@ def _opened(source: str, step: Steps, with_model: bool) -> Iterator[Subject]:
 
 
 @contextmanager
-def _compiled(
+def compiled(
     source: str,
     batch: int | None,
     precision: str,
@@ -189,6 +189,7 @@ def _compiled(
     step: Steps,
     place: Place,
 ) -> Iterator[Subject]:
+    """A package of the model `source`, compiled from the records at hand, which is gone afterwards; and the model."""
     from compiler.frontend import load
 
     target = place.target(options.target, options.threads)
@@ -217,7 +218,7 @@ def _compiled(
         yield package, model
 
 
-def _measure(
+def measured(
     subject: Subject,
     label: str,
     peers: Sequence[str],
@@ -226,6 +227,7 @@ def _measure(
     step: Steps,
     place: Place,
 ) -> tuple[BenchReport, ProfileReport | None]:
+    """The figures of one package beside its peers, and with --profile those of its kernels."""
     from compiler.bench.peak import measure_peak
     from compiler.bench.probes import probe_inputs
     from compiler.bench.profile import profile

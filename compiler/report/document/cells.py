@@ -43,7 +43,11 @@ def cells(results: Iterable[Result]) -> list[Cell]:
     for r in results:
         key = Key(r.model, r.model_sha256, r.device, r.target, r.fingerprint, r.batch, r.precision, r.engine, r.threads)
         found.setdefault(key, []).append(r)
-    return sorted((Cell(key, members) for key, members in found.items()), key=lambda cell: _order(cell.key))
+    made = [Cell(key, members) for key, members in found.items()]
+    # A cell that failed says nothing of its model's content or threads: a later success replaces it all the same.
+    measured = {_place(cell.key) for cell in made if cell.last.latency_ms is not None}
+    kept = [cell for cell in made if cell.last.latency_ms is not None or _place(cell.key) not in measured]
+    return sorted(kept, key=lambda cell: _order(cell.key))
 
 
 def setup(result: Result, devices: int) -> str:
@@ -58,6 +62,10 @@ def short_device(name: str) -> str:
     for noise in ("(R)", "(TM)", " Processor", " CPU"):
         name = name.replace(noise, "")
     return " ".join(name.split())
+
+
+def _place(key: Key) -> tuple[object, ...]:
+    return key.model, key.device, key.target, key.batch, key.precision, key.engine
 
 
 def _order(key: Key) -> tuple[object, ...]:
