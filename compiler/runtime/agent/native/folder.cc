@@ -18,8 +18,8 @@ namespace edgetune {
 
 namespace {
 
-constexpr char kPrefix[] = "edgetune-agent-";
-constexpr char kUnlocked[] = ".edgetune-agent-";  // what it is called until it is locked
+constexpr char kPrefix[] = "edgetune-sessions-of-agent-";  // nothing else may be called so: it would be deleted
+constexpr char kUnlocked[] = ".edgetune-sessions-of-agent-";  // what it is called until it is locked
 constexpr int kMaxDepth = 200;  // each level takes a descriptor
 
 std::string temporary_folder() {
