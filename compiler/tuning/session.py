@@ -79,6 +79,7 @@ class Session:
         seconds = self.unfinished.seconds
         self.resumed = sum(done.values())
         self.known: set[str] = set()  # workloads that the store holds
+        self._made: dict[str, int] = {}  # trials of a task, this run's and all before it
         self.spending = Spending(budget, self.resumed, seconds, checking=_checking_seconds(budget, len(states)))
         kernels = {digest: task.mod for digest, task in expanded.tasks.items()}
         admit(store, kernels, lambda digest: store.top(digest, self.fingerprint.id, RECORDS_KNOWN))
@@ -149,7 +150,7 @@ class Session:
             created=now(),
             run=self.unfinished.id,
             extra=self.runner.remarks,
-            provenance=trial.provenance.with_trials(self.store.trials(state.hash, self.fingerprint.id) + 1),
+            provenance=trial.provenance.with_trials(self._count(state.hash)),
         )
         if state.hash not in self.known:
             from compiler.records.workload import workload_of
@@ -169,6 +170,14 @@ class Session:
             state.last_error = record.error
         self.show("measuring")
         return list(seconds)
+
+    def _count(self, workload: str) -> int:
+        """The number of a task's next trial, counted once: a store of a million records takes milliseconds for it."""
+        before = self._made.get(workload)
+        if before is None:
+            before = self.store.trials(workload, self.fingerprint.id)
+        self._made[workload] = before + 1
+        return before + 1
 
     def keep_failure(self, trial: Trial, error: str) -> list[float]:
         """Keep a trial that failed before it could be measured."""
