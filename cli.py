@@ -90,7 +90,7 @@ def _placed(options: dict[str, Any]) -> dict[str, Any]:
 
 def _with_data(options: dict[str, Any]) -> dict[str, Any]:
     """The options of a command, with those of its dataset as one, called `data`."""
-    from compiler.commands.verify import DataOptions
+    from compiler.commands.dataset import DataOptions
 
     data = {name: options.pop(name) for name in ("dataset", "resize", "mean", "std")}
     return {**options, "data": DataOptions(**data)}
@@ -224,6 +224,7 @@ def run(package: str, json: str | None, **options: Any) -> None:
 )
 @click.option("--profile", is_flag=True, help="Time per kernel, and the share of the machine's measured peak.")
 @click.option("--aa", is_flag=True, help="The same package twice, in turns: the smallest difference that can be told.")
+@dataset
 @logs
 @seed
 @threads
@@ -242,7 +243,7 @@ def bench(context: click.Context, sources: Sequence[str], suite_: str | None, js
     from compiler.report.output import Output
 
     given = frozenset(name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE)
-    chosen = BenchOptions(**_placed(options), given=given)
+    chosen = BenchOptions(**_placed(_with_data(options)), given=given)
     if bool(sources) == (suite_ is not None):
         raise UsageError("name what to measure: MODEL or PACKAGE, or --suite")
     if suite_ is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from msgspec import Struct
 
+from compiler.bench.classified import Classification
 from compiler.bench.compare import Comparison
 from compiler.bench.dataset import Dataset
 from compiler.bench.engine import cast_inputs
@@ -14,26 +14,6 @@ from compiler.bench.tolerance import tolerance
 from compiler.bench.verify import Reference, Run
 from compiler.errors import UsageError
 from compiler.tensors import TensorSpec
-
-
-class Classification(Struct, frozen=True, kw_only=True):
-    """Shares of one over `inputs` items; what needs labels is None without them, and counts the `labelled` ones only.
-
-    `agreement` is how often the package's first class is the reference's; `rel_l2_err` the worst of all batches.
-    """
-
-    dataset: str
-    inputs: int
-    labelled: int
-    reference: str
-    agreement: float
-    top1: float | None
-    top5: float | None
-    reference_top1: float | None
-    reference_top5: float | None
-    rel_l2_err: float | None
-    ok: bool
-    problems: list[str] = []
 
 
 def classify(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from compiler.bench.classified import Classification
 from compiler.bench.conditions import Conditions
 from compiler.bench.profile import ProfileReport
 from compiler.bench.stability import Stability
@@ -18,7 +19,8 @@ class Result(Struct, frozen=True, kw_only=True):
 
     `tuned_tasks`, `tasks` and `trials` are None for peers, `images_per_s` is None where the model has no batch.
     What follows `started` came later, and older lines have none of it: `reason` says why a cell of a suite has no
-    figures; `ratios` and `missing` (peer: why) are in our own line only, and so is `profile`, which --profile adds.
+    figures; `ratios` and `missing` (peer: why) are in our own line only, and so are `profile` and `classification`,
+    which --profile and --dataset add.
     """
 
     schema: int = SCHEMA
@@ -51,3 +53,4 @@ class Result(Struct, frozen=True, kw_only=True):
     missing: dict[str, str] = {}
     settings: dict[str, str] = {}
     profile: ProfileReport | None = None
+    classification: Classification | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -17,6 +18,7 @@ from compiler.bench.protocol import Protocol
 from compiler.bench.run import TOLERANCE, BenchReport
 from compiler.commands import parse
 from compiler.commands.build_package import BuildRequest, build_package
+from compiler.commands.dataset import DataOptions
 from compiler.commands.device import DeviceOptions, Place, opened_place
 from compiler.commands.hardware import must_fit, must_have_cpus, must_run
 from compiler.commands.source import is_package, must_exist, opened_package
@@ -28,6 +30,7 @@ from compiler.report import format as fmt
 from compiler.report.bench import show_aa, show_bench, show_profile
 from compiler.report.output import Output
 from compiler.report.steps import Steps, steps
+from compiler.runtime.session import Executable
 
 INPUTS = 2
 AA_SECONDS = 20.0
@@ -59,6 +62,7 @@ class BenchOptions:
     seconds: float
     profile: bool
     aa: bool
+    data: DataOptions
     logs: str | None
     seed: int
     threads: int | None
@@ -77,6 +81,7 @@ def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None
 
     peers = parse.choices(options.vs, "--vs", peer_names()) if options.vs else []
     protocol = Protocol(runs=options.runs, seconds=options.seconds, tolerance=TOLERANCE)
+    options.data.check()
     if options.aa:
         _must_fit_aa(options)
     must_agree(options.logs, options.zero_trial)
@@ -135,8 +140,8 @@ def _must_be_free(source: str, options: BenchOptions) -> None:
 
 def _must_fit_aa(options: BenchOptions) -> None:
     """Raises UsageError for what --aa does not go with."""
-    if options.vs is not None or options.profile:
-        raise UsageError("--aa measures one package beside itself: leave out --vs and --profile")
+    if options.vs is not None or options.profile or options.data.dataset is not None:
+        raise UsageError("--aa measures one package beside itself: leave out --vs, --profile and --dataset")
     if not options.device.local:
         raise UsageError("--aa is for this machine: leave out --rpc and --ssh")
     if "runs" in options.given:
@@ -160,7 +165,7 @@ def _subjects(
     """A label and a context that opens it, for everything to measure."""
     for source in sources:
         if is_package(source):
-            yield source, _opened(source, step, with_model=options.vs is not None)
+            yield source, _opened(source, step, options.vs is not None or options.data.dataset is not None)
             continue
         batches = parse.batches(options.batches) if options.batches else [None]
         for batch in batches:
@@ -256,10 +261,28 @@ def measured(
             progress=progress,
             local=place.local,
         )
+        if options.data.dataset is not None and model is not None:
+            report = _classified(report, executable, model, options, step, threads)
         if not options.profile:
             return report, None
         step(f"Profiling {label}")
         return report, profile(executable, inputs[0], peak=measure_peak(threads))
+
+
+def _classified(
+    report: BenchReport, executable: Executable, model: Model, options: BenchOptions, step: Steps, threads: int
+) -> BenchReport:
+    """`report` with what all of --dataset says of our accuracy."""
+    from compiler.bench.classification import classify
+    from compiler.bench.dataset import open_dataset
+    from compiler.bench.verify import onnx_reference
+
+    manifest = executable.manifest
+    data = open_dataset(str(options.data.dataset), manifest.inputs, options.data.images)
+    step(f"Comparing with ONNX Runtime on {fmt.count(data.size, 'item')} of {data.name}")
+    seen = classify(executable.run, executable.inputs, onnx_reference(model, threads), data, manifest.precision)
+    own = msgspec.structs.replace(report.results[0], classification=seen)
+    return dataclasses.replace(report, results=(own, *report.results[1:]))
 
 
 def _measure_aa(subject: Subject, label: str, options: BenchOptions, step: Steps, place: Place) -> AaLine:

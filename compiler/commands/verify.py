@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from compiler.bench.verify import Verification, verify_model
-from compiler.commands import parse
+from compiler.commands.dataset import DataOptions
 from compiler.commands.device import THIS_MACHINE, DeviceOptions, Place, Say, opened_place
 from compiler.commands.hardware import must_fit, must_have_cpus, session_threads
 from compiler.commands.source import must_be_file, opened_package
@@ -21,35 +20,9 @@ from compiler.report.output import Output
 from compiler.report.steps import steps
 
 if TYPE_CHECKING:
-    from compiler.bench.classification import Classification
-    from compiler.bench.dataset import ImageOptions
+    from compiler.bench.classified import Classification
 
 RANDOM_INPUTS = 4
-
-
-@dataclass(frozen=True)
-class DataOptions:
-    """`--dataset` and how its images are prepared, as the command line gives them."""
-
-    dataset: str | None = None
-    resize: int | None = None
-    mean: str | None = None
-    std: str | None = None
-
-    @property
-    def images(self) -> ImageOptions:
-        """Raises UsageError for what are no figures."""
-        from compiler.bench.dataset import ImageOptions
-
-        return ImageOptions(self.resize, parse.figures(self.mean, "--mean"), parse.figures(self.std, "--std"))
-
-    def check(self) -> None:
-        """Raises UsageError for what cannot be meant, before any work."""
-        if self.dataset is not None:
-            must_be_file(self.dataset, "--dataset")
-            _ = self.images
-        elif (self.resize, self.mean, self.std) != (None, None, None):
-            raise UsageError("--resize, --mean and --std are for the images of --dataset")
 
 
 def verify(

@@ -33,6 +33,17 @@ def show_bench(output: Output, reports: Iterable[BenchReport]) -> None:
                 f"{name}: latency is {ratio.ratio:.3f}x that of {ratio.reference} ({word}; "
                 f"{ratio.low:.3f} to {ratio.high:.3f} over the rounds)"
             )
+        seen = report.results[0].classification
+        if seen is not None:
+            right = (
+                "" if seen.top1 is None else f"; right in {seen.top1:.2%}, the reference in {seen.reference_top1:.2%}"
+            )
+            output.say(
+                f"{report.results[0].model}: top-1 agreement with {seen.reference} is {seen.agreement:.2%} over "
+                f"{fmt.count(seen.inputs, 'item')} of {seen.dataset}{right}"
+            )
+            for problem in seen.problems:
+                output.warn(f"{report.results[0].model}: {problem}")
         for peer, reason in report.missing:
             output.warn(f"{peer} was not measured: {reason}")
     said: dict[str, None] = {}

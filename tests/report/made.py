@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from compiler.bench.classified import Classification
 from compiler.bench.conditions import Conditions
 from compiler.bench.peak import Peak
 from compiler.bench.profile import KernelRow, ProfileReport
@@ -39,6 +40,19 @@ PROFILE = ProfileReport(
 )
 ACCURACY = Accuracy(
     reference="onnxruntime fp32", max_abs_err=1e-6, rel_l2_err=1e-6, top1_agreement=1.0, inputs=4, ok=True
+)
+CLASSIFICATION = Classification(
+    dataset="images",
+    inputs=1000,
+    labelled=990,
+    reference="onnxruntime fp32",
+    agreement=0.999,
+    top1=0.701,
+    top5=0.9,
+    reference_top1=0.702,
+    reference_top5=0.901,
+    rel_l2_err=1e-3,
+    ok=True,
 )
 
 
@@ -75,6 +89,7 @@ def pair(**changes: object) -> list[Result]:
         ratios=[Ratio("edgetune", "onnxruntime", 0.8, 0.75, 0.9)],
         missing={"openvino": "the peer openvino is not installed"},
         profile=PROFILE,
+        classification=CLASSIFICATION,
         **changes,
     )
     return [ours, result(10.0, engine="onnxruntime", settings={"intra_op_num_threads": "2"}, **changes)]

@@ -7,8 +7,11 @@ import io
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from compiler.bench.aa import AaLine
+from compiler.bench.difference import difference
 from compiler.bench.statistics import latency
 from compiler.errors import EdgetuneError, UsageError
 from compiler.report.document.cells import cells
@@ -35,7 +38,7 @@ def test_what_bench_writes_is_read(tmp_path: Path) -> None:
 def test_lines_of_an_older_edgetune_are_read(tmp_path: Path) -> None:
     path = write(tmp_path / "r.jsonl", [result()])
     line = json.loads(path.read_text())
-    for name in ("reason", "stability", "conditions", "ratios", "missing", "settings", "profile"):
+    for name in ("reason", "stability", "conditions", "ratios", "missing", "settings", "profile", "classification"):
         del line[name]
     path.write_text(json.dumps(line) + "\n")
     loaded = read_results([path])
@@ -101,6 +104,40 @@ def test_the_newest_of_a_cell_is_shown_and_the_first_compared() -> None:
 def test_ratios_are_told_with_their_spread() -> None:
     (row,) = section(Loaded(results=pair()), "Beside the peers").tables[0].rows
     assert row[-4:] == (0.8, 0.75, 0.9, "faster")
+
+
+def test_accuracy_on_data_is_told() -> None:
+    (row,) = section(Loaded(results=pair()), "Accuracy on data").tables[0].rows
+    assert row[-8:] == (1000, 0.999, 990, 0.701, 0.702, 0.9, 0.901, "yes")
+
+
+def test_an_aa_test_is_told(tmp_path: Path) -> None:
+    line = AaLine(
+        aa=difference([1.0] * 20, [1.0 + n / 1000 for n in range(20)]),
+        model="alexnet",
+        device="d",
+        fingerprint="f",
+        batch=1,
+        precision="fp32",
+        threads=2,
+        started="2026-01-01T00:00:00+00:00",
+    )
+    path = write(tmp_path / "r.jsonl", [result()])
+    with path.open("ab") as file:
+        file.write(msgspec.json.encode(line) + b"\n")
+    loaded = read_results([path])
+    assert (loaded.aa, loaded.bad) == ([line], [])
+    tables = section(loaded, "Methods and environment").tables
+    assert any("A/A" in table.title and len(table.rows) == 1 for table in tables)
+
+
+def test_curves_are_drawn_and_tabled(tmp_path: Path) -> None:
+    path = tmp_path / "curve.jsonl"
+    line = {"task": "conv", "workload": "00", "run": "r", "best_seconds": [None, 2e-3, 2e-3, 1e-3], "share": 1.0}
+    path.write_text(json.dumps(line) + "\n")
+    tuning = section(read_results([path]), "Tuning")
+    assert tuning.tables[0].rows == [("conv", 4, 2.0, 1.0, 2.0)]
+    assert tuning.charts[0].spec["data"]["values"][0] == {"task": "1 conv", "trial": 2, "speed": 0.5}
 
 
 def test_what_was_not_measured_is_listed() -> None:

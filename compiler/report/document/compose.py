@@ -6,6 +6,7 @@ from compiler.bench.result import Result
 from compiler.errors import EdgetuneError
 from compiler.report import format as fmt
 from compiler.report.document.absent import absent_section
+from compiler.report.document.accuracy import accuracy_section
 from compiler.report.document.cells import Cell, cells, short_device
 from compiler.report.document.comparison import comparison_section
 from compiler.report.document.figures import latency_section, ratio_section, results_section
@@ -31,6 +32,7 @@ def compose(loaded: Loaded) -> Document:
             ratio_section(found, devices),
             results_section(found),
             latency_section(found, devices),
+            accuracy_section(found),
             *layer_sections(found, devices),
         ]
     sections.append(tuning_section(loaded.curves))

@@ -38,8 +38,8 @@ class Loaded:
 
 class _Peek(msgspec.Struct):
     schema: int | None = None
-    best_seconds: msgspec.Raw | None = None
-    aa: msgspec.Raw | None = None
+    best_seconds: msgspec.Raw = msgspec.Raw()
+    aa: msgspec.Raw = msgspec.Raw()
 
 
 def read_results(paths: Iterable[Path]) -> Loaded:
@@ -76,14 +76,14 @@ def _take(text: bytes, loaded: Loaded) -> str | None:
     """Keeps what the line holds, or says why it holds nothing of use."""
     try:
         peek = _peek.decode(text)
-        if peek.best_seconds is not None:
+        if bytes(peek.best_seconds):
             loaded.curves.append(_curve.decode(text))
             return None
         if peek.schema is None:
             return "no result: it has no schema"
         if peek.schema > SCHEMA:
             return f"schema {peek.schema} is of a newer edgetune, which this one cannot read"
-        if peek.aa is not None:
+        if bytes(peek.aa):
             loaded.aa.append(_aa.decode(text))
             return None
         result = _result.decode(text)
