@@ -160,6 +160,7 @@ def test_results_of_anything_else_are_refused(carried: Carried, store: Store, tm
     assert list(store.records()) == []
 
 
+@pytest.mark.slow
 def test_the_commands_from_end_to_end(carried: Carried, tmp_path: Path) -> None:
     """Ctrl-C in the middle of measuring, and on."""
     model = tmp_path / "model.onnx"
