@@ -203,7 +203,7 @@ def run(package: str, json: str | None, **options: Any) -> None:
 
 
 @edgetune.command()
-@click.argument("sources", nargs=-1, metavar="MODEL|PACKAGE ...")
+@click.argument("sources", nargs=-1, metavar="[MODEL|PACKAGE ...]")
 @click.option(
     "--suite",
     "suite_",

@@ -42,6 +42,7 @@ def bench_suite(which: str, json: str | None, output: Output, options: BenchOpti
             raise UsageError(f"a suite says this itself: leave out {option}")
     if options.aa:
         raise UsageError("--aa is no part of a suite")
+    options.data.check()
     path = Path(json)
     must_append(path, "--json")
     reports: list[BenchReport] = []
