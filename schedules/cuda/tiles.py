@@ -15,6 +15,7 @@ LATENCY_WARPS = 8  # warps that a multiprocessor needs to keep its units busy, w
 BASE_REGISTERS = 40  # of addresses, predicates and the fragments on their way
 SHARED_BYTES_PER_CYCLE = 128.0
 CACHE_BYTES_PER_CYCLE = 32.0  # from the second-level cache, one multiprocessor
+UNHIDDEN = 0.15  # of what is not the slowest: the units wait for each other now and then
 LAUNCH_CYCLES = 4000.0  # of a second kernel
 MAX_PARTS = 32
 MIN_DEPTH_PER_PART = 64
@@ -130,13 +131,14 @@ def cycles(product: Product, tile: Tile, gpu: Gpu) -> float | None:
     blocks = product.groups * -(-product.m // tile.rows) * -(-product.n // tile.columns) * tile.parts
     steps = -(-product.k // tile.depth) * tile.depth / tile.parts
     multiply = tile.rows * tile.columns * steps / gpu.fma
-    # A warp's threads read rows that they share: it is broadcast, which halves what shared memory delivers.
-    shared = tile.threads * (tile.per_row + tile.per_column) * 4 * steps / SHARED_BYTES_PER_CYCLE / 2
+    shared = tile.threads * (tile.per_row + tile.per_column) * 4 * steps / SHARED_BYTES_PER_CYCLE
     cache = (tile.rows + tile.columns) * 4 * steps / CACHE_BYTES_PER_CYCLE
+    slowest = max(multiply, shared, cache)
+    one = slowest + UNHIDDEN * (multiply + shared + cache - slowest)
     turns = -(-blocks // gpu.sms)  # blocks that the busiest multiprocessor works off
     together = min(resident, turns)
     busy = min(1.0, together * tile.threads / WARP / LATENCY_WARPS)
-    total = turns * max(multiply, shared, cache) / busy
+    total = turns * one / busy
     total += 600.0 + 30.0 * steps / tile.depth / together
     if tile.parts > 1:
         total += LAUNCH_CYCLES + 8.0 * product.groups * product.m * product.n * tile.parts / gpu.bytes_per_cycle

@@ -81,6 +81,13 @@ def test_a_split_sum_is_chosen_where_the_result_is_too_small_for_the_gpu() -> No
     assert tiles.tiles(large, ORIN)[0].parts == 1
 
 
+def test_large_products_get_large_register_tiles() -> None:
+    """Small ones read shared memory twice as often as multiply-adds can use."""
+    for hardware in (gpu(53, 2, memory_gb_s=25.6), ORIN, gpu(90, 132, memory_gb_s=3350)):
+        chosen = tiles.tiles(tiles.Product(1, 128 * 28 * 28, 128, 512, 512), hardware)[0]
+        assert chosen.per_row * chosen.per_column >= 64
+
+
 @pytest.mark.parametrize("sm", [53, 62, 72, 75, 80, 86, 87, 89, 90, 100, 110, 120])
 def test_tiles_fit_the_gpu(sm: int) -> None:
     hardware = gpu(sm, 8)
