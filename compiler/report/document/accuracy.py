@@ -14,12 +14,12 @@ _COLUMNS = (
     Column("precision"),
     Column("data"),
     Column("items", "number"),
-    Column("top-1 agreement", "share"),
+    Column("top-1 agreement", "share", 2),
     Column("labelled", "number"),
-    Column("top-1", "share"),
-    Column("reference's top-1", "share"),
-    Column("top-5", "share"),
-    Column("reference's top-5", "share"),
+    Column("top-1", "share", 2),
+    Column("reference's top-1", "share", 2),
+    Column("top-5", "share", 2),
+    Column("reference's top-5", "share", 2),
     Column("verdict"),
 )
 

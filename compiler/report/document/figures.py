@@ -26,7 +26,7 @@ COLUMNS = (
     Column("p90 ms", "number"),
     Column("p99 ms", "number"),
     Column("runs", "number"),
-    Column("top-1", "share"),
+    Column("top-1", "share", 2),
     Column("error", "number", 2),
     Column("verified"),
 )

@@ -15,7 +15,10 @@ Kind = Literal["text", "number", "share"]
 
 @dataclass(frozen=True)
 class Column:
-    """`number` and `share` (of one) are right-aligned, and None among them reads `not measured`; `text` as it is."""
+    """`number` and `share` (of one) are right-aligned, and None among them reads `not measured`; `text` as it is.
+
+    `digits` are significant ones of a number; a share with 2 has hundredths of a percent, else tenths.
+    """
 
     name: str
     kind: Kind = "text"
@@ -27,7 +30,7 @@ class Column:
             return "–" if self.kind == "text" else NOT_MEASURED
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             if self.kind == "share":
-                return fmt.share(float(value)) or ""
+                return f"{value:.2%}".replace("%", " %") if self.digits == 2 else fmt.share(float(value)) or ""
             if self.kind == "number":
                 return f"{value:d}" if isinstance(value, int) else fmt.significant(value, self.digits) or ""
         return fmt.printable(str(value))
