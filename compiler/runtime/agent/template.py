@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 from pathlib import Path
 from typing import NoReturn
@@ -64,6 +65,8 @@ def load_runtime() -> list[str]:
     # A process with more threads than one must not fork, and numpy's BLAS would make some. Candidates have their own.
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
+    # TVM imports PyTorch where it is installed, which takes seconds and memory that a board may not have, or fails.
+    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
     import compiler.runtime.threads  # noqa: I001 - before TVM: it tells TVM not to pin threads
     import tvm.base
 
