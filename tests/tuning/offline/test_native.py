@@ -16,10 +16,18 @@ from compiler.tuning.offline.import_ import import_results
 from compiler.tuning.offline.measuring import measure_batch
 from compiler.tuning.workers import Pool
 from tests.runtime.agent.agents import KINDS, Kind
+from tests.runtime.emulation import board
 from tests.tuning.offline.conftest import FINGERPRINT, TARGET, TRIALS, Carried
 
 NATIVE = next(kind for kind in KINDS if kind.name == "native")
 EMULATED = next(kind for kind in KINDS if kind.name == "native-emulated")
+
+
+def edgetune_of(command: list[str], *arguments: str | Path) -> str:
+    """What the command says on the board."""
+    done = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def measured(kind: Kind, batch: Path, results: Path) -> None:
@@ -60,7 +68,9 @@ def test_either_goes_on_with_what_the_other_began(carried: Carried, tmp_path: Pa
     assert len({line["id"] for line in lines[1:]}) == len(lines) - 1 == TRIALS
 
 
-def test_a_board_of_another_kind(carried: Carried, offline_pool: Pool, tmp_path: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("agent", ["native", "python"])
+def test_a_board_of_another_kind(carried: Carried, offline_pool: Pool, tmp_path: Path, agent: str) -> None:
     """Built here for aarch64, measured on an emulated board, kept under that board's fingerprint."""
     target = targets.get("arm-cortex-a78ae", 1)
     if targets.why_not_compile(target) is not None:
@@ -72,7 +82,12 @@ def test_a_board_of_another_kind(carried: Carried, offline_pool: Pool, tmp_path:
         assert generic.device == targets.GENERIC
         options = {"store": store, "fingerprint": generic, "trials": 3, "builder": offline_pool}
         export_batch(carried.model, target, batch, **options)  # type: ignore[arg-type]
-        measured(EMULATED, batch, path)
+        if agent == "native":
+            measured(EMULATED, batch, path)
+        else:
+            python, cli, _serve = board.python_agent()
+            done = edgetune_of([python, cli], "measure", batch, "-o", path)
+            assert "3 candidates measured, 0 failed" in done
         found = import_results(path, carried.model, target, "fp32", store=store)
         assert (found.new, found.failed) == (3, 0)
         assert found.fingerprint.device != targets.GENERIC and found.fingerprint.id != generic.id
