@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import importlib.util
 import logging
@@ -102,17 +103,7 @@ class ClusterBuilder:
         # What it says of connections that come and go is said here, in fewer words.
         for name in ("distributed", "tornado.application"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        import distributed
-
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # versions are compared below
-                self._client = distributed.Client(
-                    self.address, timeout=CONNECT_SECONDS, set_as_default=False, name="edgetune"
-                )
-        except Exception as error:  # noqa: BLE001 - TLS, names, addresses and time limits all fail in ways of their own
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise EdgetuneError(f"no dask scheduler can be reached at {self.address}: {reason}") from None
+        self._client = self._connect()
         try:
             self._meet()
             self._begun = True
@@ -122,6 +113,21 @@ class ClusterBuilder:
             self._disconnect()
             raise
         return self
+
+    def _connect(self) -> Client:
+        """Raises EdgetuneError where nobody answers, or not as dask's configuration wants it."""
+        import distributed
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # versions are compared later
+                return distributed.Client(self.address, timeout=CONNECT_SECONDS, set_as_default=False, name="edgetune")
+        except Exception as error:  # noqa: BLE001 - TLS, names, addresses and time limits all fail in ways of their own
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+        # What is left of that client closes itself when it is collected. Let that be here: on the thread of a later
+        # client, which it can be as well, the two wait for each other for ever.
+        gc.collect()
+        raise EdgetuneError(f"no dask scheduler can be reached at {self.address}: {reason}")
 
     def _meet(self) -> None:
         """Wait until the workers have said what they are, or at least one has and the time is up."""
