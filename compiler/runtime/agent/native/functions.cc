@@ -38,7 +38,7 @@ void define(const char* name, Function function) {
       throw ffi::Error("RuntimeError", "there is not enough memory", "");
     }
   };
-  ffi::Function::SetGlobal(name, ffi::Function::FromTyped(std::move(guarded)), true);
+  define_function(name, ffi::Function::FromTyped(std::move(guarded)));
 }
 
 class Files {

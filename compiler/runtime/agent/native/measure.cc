@@ -37,13 +37,11 @@ DLDevice device_of(const std::string& name) {
 class LibraryThreads {
  public:
   LibraryThreads(const ffi::Module& library, const std::optional<int>& threads)
-      : set_(library->GetFunction("edgetune_set_threads", true)) {
+      : set_(function_of(library, "edgetune_set_threads")) {
     if (!set_ || !threads) return;
     std::vector<ffi::AnyView> arguments{*threads};
     for (const int cpu : compute_cpus(*threads)) arguments.emplace_back(cpu);
-    ffi::Any result;
-    set_.value().CallPacked(arguments.data(), static_cast<int>(arguments.size()), &result);
-    const int actual = result.cast<int>();
+    const int actual = call_packed(set_.value(), arguments.data(), arguments.size()).cast<int>();
     if (actual != *threads) {
       end();
       throw Error(format("%d threads were asked for, and this process could only make %d", *threads, actual));
@@ -55,7 +53,7 @@ class LibraryThreads {
 
  private:
   void end() {
-    if (set_) set_.value()(0);
+    if (set_) edgetune::call(set_.value(), 0);
   }
 
   ffi::Optional<ffi::Function> set_;
@@ -71,8 +69,7 @@ class Calls {
   }
 
   void call(std::size_t set) {
-    ffi::Any result;
-    function_.CallPacked(sets_[set].data(), static_cast<int>(sets_[set].size()), &result);
+    call_packed(function_, sets_[set].data(), sets_[set].size());
   }
 
   void warm() {
@@ -98,7 +95,7 @@ class Calls {
 
   // A GPU's calls return when they are queued.
   void wait() {
-    if (sync_) sync_.value()(device_, 0);
+    if (sync_) edgetune::call(*sync_, device_, 0);
   }
 
   ffi::Function function_;
@@ -157,7 +154,7 @@ std::vector<double> Measurer::measure(const Job& job, const std::string& path) {
   const DLDevice device = device_of(job.device);
   const ffi::Module library = load_library(path);
   const LibraryThreads threads(library, job.threads);
-  const auto main = library->GetFunction("main", true);
+  const auto main = function_of(library, "main");
   if (!main) throw Error(job.library + " has no function main");
   auto& known = sets_[job.device];
   if (!known) known = std::make_unique<ArgumentSets>(device);

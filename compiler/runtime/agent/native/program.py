@@ -21,7 +21,7 @@ SOURCES = Path(__file__).parent
 
 # Zig builds its C++ library the first time that it compiles for a platform: some minutes on two cores.
 _TIMEOUT_S = 900.0
-_COMPILE = ("-std=c++17", "-O2", "-fPIE", "-ffunction-sections", "-fdata-sections", "-fvisibility=hidden", "-w")
+_COMPILE = ("-std=c++17", "-Os", "-fPIE", "-ffunction-sections", "-fdata-sections", "-fvisibility=hidden", "-w")
 _LINK = ("-pie", "-Wl,--gc-sections", "-Wl,-s", "-Wl,-rpath,$ORIGIN")
 _WRAPPED = ("__libc_start_main", "dlopen", "dlsym", "dlerror")
 """What `old_systems.cc` binds to the versions that old boards have."""
@@ -71,9 +71,8 @@ class Compiler:
             self._run([*objects, *self._link_options(), f"-L{libraries}", *needed, "-o", str(destination)])
 
     def _link_options(self) -> list[str]:
-        if self._zig:
-            return [*_LINK]
-        wrapped = [f"-Wl,--wrap={name}" for name in _WRAPPED]
+        # Zig has old versions of the C library itself.
+        wrapped = [] if self._zig else [f"-Wl,--wrap={name}" for name in _WRAPPED]
         return [*_LINK, *wrapped, f"-Wl,--version-script={SOURCES / 'symbols.map'}"]
 
     def _run(self, arguments: list[str]) -> str:

@@ -33,7 +33,7 @@ int serve(int client, const std::string& folder, const std::string& key, const j
     register_functions(folder, gpu);
     const tvm::ffi::Function loop = tvm_function("rpc.ServerLoop");
     if (!send_all(client, pack_int(kMagic) + pack_text("server:" + key))) return Session::kDone;  // it has gone
-    loop(client);
+    call(loop, client);
     return Session::kDone;
   } catch (const tvm::ffi::Error& error) {
     std::fprintf(stderr, "%s\n", one_line(error).c_str());

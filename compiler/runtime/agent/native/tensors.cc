@@ -103,8 +103,8 @@ ffi::Tensor to_device(ffi::Tensor tensor, DLDevice device) {
   if (device.device_type == kDLCPU) return tensor;
   static const ffi::Function allocate = tvm_function("runtime.TVMTensorAllocWithScope");
   static const ffi::Function copy = tvm_function("runtime.TVMTensorCopyFromTo");
-  auto made = allocate(ffi::Shape(tensor.shape()), tensor.dtype(), device, nullptr).cast<ffi::Tensor>();
-  copy(tensor, made);
+  auto made = call(allocate, ffi::Shape(tensor.shape()), tensor.dtype(), device, nullptr).cast<ffi::Tensor>();
+  call(copy, tensor, made);
   return made;
 }
 
@@ -211,8 +211,8 @@ bool holds_nan(const ffi::Tensor& tensor) {
   const auto* data = static_cast<const std::uint8_t*>(tensor.data_ptr());
   if (tensor.device().device_type != kDLCPU) {
     copied.resize(count * (bits / 8));
-    tvm_function("runtime.TVMTensorCopyToBytes")(tensor, static_cast<void*>(copied.data()),
-                                                 static_cast<std::int64_t>(copied.size()));
+    call(tvm_function("runtime.TVMTensorCopyToBytes"), tensor, static_cast<void*>(copied.data()),
+         static_cast<std::int64_t>(copied.size()));
     data = copied.data();
   }
   const auto any = [&](auto kind, auto is_nan) {
