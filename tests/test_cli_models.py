@@ -208,7 +208,8 @@ def test_logs_go_out_and_come_back(tmp_path: Path) -> None:
     )
     assert workload.hash in edgetune("logs", "show", workload.hash[:8], "--logs", b).stdout
     edgetune("logs", "export", tmp_path / "folder", "--logs", b, "--top", "1")
-    assert len(list((tmp_path / "folder").rglob("*.jsonl"))) == 1
+    kinds = {path.parent.name for path in (tmp_path / "folder").rglob("*.jsonl")}
+    assert len(kinds) == 2 and "workloads" in kinds
     assert "1 records kept, 2 removed" in edgetune("logs", "prune", "--logs", b).stdout
     (tmp_path / "out.jsonl").write_text((tmp_path / "out.jsonl").read_text()[:-40])
     done = edgetune("logs", "import", tmp_path / "out.jsonl", "--logs", tmp_path / "c")
