@@ -324,8 +324,8 @@ def test_a_time_budget_ends_it(model: Model, store: Store, pool: Pool, agent: Pr
 def test_sensors_and_the_reference_are_looked_at_meanwhile(
     model: Model, store: Store, copies: Copying, agent: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "SENSORS_SECONDS", 0.4)
-    monkeypatch.setattr(health, "REFERENCE_SECONDS", 0.4)
+    monkeypatch.setattr(health, "SENSORS_SECONDS", 0.05)
+    monkeypatch.setattr(health, "REFERENCE_SECONDS", 0.05)
     monkeypatch.setattr(health, "LARGE", 1e9)  # kernels of microseconds on a busy machine
     looked: list[float] = []
     note = Health.note_reference
