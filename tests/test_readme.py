@@ -54,7 +54,7 @@ def test_a_session(tmp_path: Path) -> None:
     for words in (
         ["tune", "squeezenet", "--trials", "40", "--logs", tmp_path],
         ["compile", "squeezenet", "-o", package, "--logs", tmp_path],
-        ["bench", package, "--vs", "onnxruntime", "--json", results],
+        ["bench", package, "--vs", "onnxruntime", "--json", results, "--runs", "10", "--seconds", "0.5"],
         ["verify", package],
         ["inspect", package],
         ["logs", "list", "--logs", tmp_path],
