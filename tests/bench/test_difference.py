@@ -64,7 +64,7 @@ class Engine:
         self.turns = 0
 
     def run(self, inputs: object) -> dict[str, np.ndarray]:
-        raise NotImplementedError
+        return {}
 
     def timed(self, inputs: object, **how: object) -> Timing:
         self.order.append(self.name)

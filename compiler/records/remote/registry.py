@@ -86,9 +86,6 @@ class RegistryRemote(Remote):
             retrying(partial(self._upload, entry.name.digest, len(entry.data), entry.data))
             retrying(partial(self._tag, entry))
 
-    def remove(self, entries: Sequence[EntryName]) -> None:
-        raise NotImplementedError
-
     def close(self) -> None:
         self._http.close()
 

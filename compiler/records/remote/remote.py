@@ -81,7 +81,6 @@ class Remote(ABC):
     def part_chunks(self, part: Part) -> Iterator[bytes]:
         """The bytes of a part, in pieces."""
 
-    @abstractmethod
     def publish(
         self, parts: Sequence[LocalPart], entries: Sequence[LocalEntry], told: Told, *, again: bool = False
     ) -> None:
@@ -89,10 +88,11 @@ class Remote(ABC):
 
         again: also parts that seem to be there, from a push that was cut off.
         """
+        raise EdgetuneError(f"{self.url} can only be read: push to a folder, a bucket or a registry")
 
-    @abstractmethod
     def remove(self, entries: Sequence[EntryName]) -> None:
         """Removes index entries; what is not there any more is no error. Only where `can_remove`."""
+        raise EdgetuneError(f"{self.url} lets nobody remove anything")
 
     def close(self) -> None:  # noqa: B027 - most have nothing to close
         """Ends connections."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from compiler.errors import EdgetuneError
 from compiler.records.canonical import parse_strict
@@ -10,7 +10,7 @@ from compiler.records.remote.files import LISTING_KIND, known_entries
 from compiler.records.remote.http import Http
 from compiler.records.remote.index import Part
 from compiler.records.remote.names import LISTING, EntryName, part_path
-from compiler.records.remote.remote import LocalEntry, LocalPart, MissingError, Remote, Told
+from compiler.records.remote.remote import MissingError, Remote
 from compiler.records.remote.retry import retrying
 
 _MAX_LISTING_BYTES = 32 << 20
@@ -47,14 +47,6 @@ class WebRemote(Remote):
 
     def part_chunks(self, part: Part) -> Iterator[bytes]:
         return self._http.chunks(f"{self.url}/{part_path(part.sha256)}", limit=part.size)
-
-    def publish(
-        self, parts: Sequence[LocalPart], entries: Sequence[LocalEntry], told: Told, *, again: bool = False
-    ) -> None:
-        raise NotImplementedError
-
-    def remove(self, entries: Sequence[EntryName]) -> None:
-        raise NotImplementedError
 
     def close(self) -> None:
         self._http.close()
