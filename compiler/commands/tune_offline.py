@@ -27,7 +27,7 @@ _BEGINS = b"batch.json\0"  # how a batch begins
 def must_make_sense(options: TuneOptions) -> None:
     """Raises UsageError where options were given that do not go with a board that no network reaches."""
     for option, given in (
-        ("--rpc and --ssh lead", not options.device.local),
+        ("a way to a board (--rpc, --ssh) is", not options.device.local),
         ("--time says when measuring ends, and --cool-below is", options.time_ is not None or bool(options.cool_below)),
     ):
         if given:

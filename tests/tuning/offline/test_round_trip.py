@@ -202,7 +202,7 @@ def test_the_commands_from_end_to_end(carried: Carried, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--export-batch", "{b}", "--rpc", "127.0.0.1:1"], "--rpc and --ssh lead for boards"),
+        (["--export-batch", "{b}", "--rpc", "127.0.0.1:1"], "is for boards that are reached from here"),
         (["--export-batch", "{b}", "--time", "1m"], "--time says"),
         (["--import-results", "{r}", "--trials", "3"], "--trials says how many candidates to export"),
         (["--import-results", "{r}", "--build-cluster", "x"], "--build-cluster builds candidates to export"),
