@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from compiler.tensors import TensorSpec
 
 
 class LocalExecutable:
+T = TypeVar("T")
+
     """See `compiler.runtime.session.Executable`. All of TVM's work is done on the session's compute thread."""
 
     def __init__(self, folder: Path, manifest: Manifest, compute: ComputeThread) -> None:
@@ -91,6 +93,16 @@ class LocalExecutable:
         self._compute.call(end_library_threads, self._library)
 
     def _load(self, folder: Path) -> None:
+    def hold(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call `function` on the compute thread, and return or raise what it does (see `Executable.hold`)."""
+        return self._compute.call(function, *arguments)
+
+    def prepare(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], dict[str, np.ndarray]]:
+        """A run whose inputs are in place (see `Executable.prepare`)."""
+        arrays = check_inputs(self.inputs, inputs)
+        invoke = in_one_line("run", lambda: self._bind(self._vm, arrays))
+        return lambda: in_one_line("run", lambda: self._fetch(invoke))
+
         import tvm
 
         def load() -> None:
@@ -129,12 +141,13 @@ class LocalExecutable:
         return call_and_wait
 
     def _run(self, arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
-        def call() -> dict[str, np.ndarray]:
-            tensors = flatten(self._bind(self._vm, arrays)())
-            if len(tensors) != len(self.outputs):
-                raise EdgetuneError(
-                    f"the library returns {len(tensors)} outputs and its manifest lists {len(self.outputs)}"
-                )
-            return {spec.name: tensor.numpy() for spec, tensor in zip(self.outputs, tensors, strict=True)}
+        return in_one_line("run", lambda: self._fetch(self._bind(self._vm, arrays)))
 
-        return in_one_line("run", call)
+    def _fetch(self, invoke: Callable[[], Any]) -> dict[str, np.ndarray]:
+        """Run and copy the outputs."""
+        tensors = flatten(invoke())
+        if len(tensors) != len(self.outputs):
+            raise EdgetuneError(
+                f"the library returns {len(tensors)} outputs and its manifest lists {len(self.outputs)}"
+            )
+        return {spec.name: tensor.numpy() for spec, tensor in zip(self.outputs, tensors, strict=True)}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from compiler.runtime.profiling import Profile
 from compiler.runtime.threads import ComputeThread
 from compiler.runtime.timing import Timing
 from compiler.tensors import TensorSpec
+
+T = TypeVar("T")
 
 
 class Executable(Protocol):
@@ -65,6 +67,18 @@ class Executable(Protocol):
         """Time every kernel of the model, over `runs` runs."""
         ...
 
+
+    def hold(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call `function` where this executable computes, and return or raise what it does: in it, what `prepare` gives
+        runs at once, and nothing else of this session does."""
+        ...
+
+    def prepare(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], dict[str, np.ndarray]]:
+        """Put inputs on the device; the call that comes back runs on them and returns copies of the outputs.
+
+        Both belong within `hold`. Raises UsageError for inputs that do not fit.
+        """
+        ...
 
 class Session(Protocol):
     """An open device. Use it in a `with` statement, or `close` it."""

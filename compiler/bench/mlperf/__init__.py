@@ -1,0 +1,1 @@
+"""Load as MLPerf defines it, generated and judged by MLCommons' own LoadGen."""
