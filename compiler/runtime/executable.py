@@ -19,10 +19,10 @@ from compiler.runtime.threads import ComputeThread
 from compiler.runtime.timing import Timing, time_invocations
 from compiler.tensors import TensorSpec
 
-
-class LocalExecutable:
 T = TypeVar("T")
 
+
+class LocalExecutable:
     """See `compiler.runtime.session.Executable`. All of TVM's work is done on the session's compute thread."""
 
     def __init__(self, folder: Path, manifest: Manifest, compute: ComputeThread) -> None:
@@ -88,11 +88,6 @@ T = TypeVar("T")
 
         return self._compute.call(in_one_line, "profile", measure)
 
-    def close(self) -> None:
-        """End its threads; called by the session that it belongs to."""
-        self._compute.call(end_library_threads, self._library)
-
-    def _load(self, folder: Path) -> None:
     def hold(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call `function` on the compute thread, and return or raise what it does (see `Executable.hold`)."""
         return self._compute.call(function, *arguments)
@@ -103,6 +98,11 @@ T = TypeVar("T")
         invoke = in_one_line("run", lambda: self._bind(self._vm, arrays))
         return lambda: in_one_line("run", lambda: self._fetch(invoke))
 
+    def close(self) -> None:
+        """End its threads; called by the session that it belongs to."""
+        self._compute.call(end_library_threads, self._library)
+
+    def _load(self, folder: Path) -> None:
         import tvm
 
         def load() -> None:

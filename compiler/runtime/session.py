@@ -67,7 +67,6 @@ class Executable(Protocol):
         """Time every kernel of the model, over `runs` runs."""
         ...
 
-
     def hold(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call `function` where this executable computes, and return or raise what it does: in it, what `prepare` gives
         runs at once, and nothing else of this session does."""
@@ -79,6 +78,7 @@ class Executable(Protocol):
         Both belong within `hold`. Raises UsageError for inputs that do not fit.
         """
         ...
+
 
 class Session(Protocol):
     """An open device. Use it in a `with` statement, or `close` it."""
