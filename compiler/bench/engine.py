@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from compiler.runtime.session import Executable
-from compiler.runtime.timing import Timing
+from compiler.runtime.timing import Edges, Timing
 from compiler.tensors import TensorSpec
 
 
@@ -50,6 +50,7 @@ class Engine(Protocol):
         warmup_runs: int = 0,
         warmup_seconds: float = 0.0,
         limit_seconds: float | None = None,
+        edges: Edges | None = None,
     ) -> Timing:
         """Time single invocations, inputs and outputs in place already (see `time_invocations`)."""
         ...
@@ -82,6 +83,7 @@ class PackageEngine:
         warmup_runs: int = 0,
         warmup_seconds: float = 0.0,
         limit_seconds: float | None = None,
+        edges: Edges | None = None,
     ) -> Timing:
         """Time on the session's device (see `Engine.timed`)."""
         return self.executable.timed(
@@ -91,6 +93,7 @@ class PackageEngine:
             warmup_runs=warmup_runs,
             warmup_seconds=warmup_seconds,
             limit_seconds=limit_seconds,
+            edges=edges,
         )
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from compiler.bench.engine import Engine, cast_inputs
 from compiler.bench.stability import AGREEING, stability
 from compiler.errors import UsageError
-from compiler.runtime.timing import Timing
+from compiler.runtime.timing import Edges, Timing
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,12 @@ def measure(
     inputs: Mapping[str, np.ndarray],
     protocol: Protocol,
     progress: Callable[[str, int, int], None] | None = None,
+    edges: Edges | None = None,
 ) -> list[Measurement]:
     """Measure all engines on the same inputs, in turns (A B C, A B C, ...); one measurement per engine, in their order.
 
     `progress(engine, turn, turns)` is called before each turn. Fewer than `protocol.runs` durations mean that the limit
-    struck.
+    struck. With `edges`, timings have their windows (see `time_invocations`).
     """
     own_inputs = [cast_inputs(engine.inputs, inputs) for engine in engines]
     timings: list[list[Timing]] = [[] for _ in engines]
@@ -99,6 +100,7 @@ def measure(
                     warmup_runs=protocol.warmup_runs,
                     warmup_seconds=protocol.warmup_seconds * (1.0 if round_number == 0 else 0.1),
                     limit_seconds=protocol.limit_seconds / rounds,
+                    edges=edges,
                 )
             )
     return [Measurement(engine.name, tuple(taken), started) for engine, taken in zip(engines, timings, strict=True)]

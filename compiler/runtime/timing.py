@@ -6,19 +6,41 @@ import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Window:
+    """When counted invocations ran, and nothing else did: `begin` and `end` on the device's clock that never jumps.
+
+    `wall` is when it began on this machine's clock: seconds since 1970, UTC.
+    """
+
+    begin: float
+    end: float
+    wall: float
+
+
+class Edges(Protocol):
+    """Told when a window begins and ends, right beside the invocations; returns these times (see `Window`)."""
+
+    def begin(self) -> float: ...
+
+    def end(self) -> float: ...
 
 
 @dataclass(frozen=True)
 class Timing:
     """One uninterrupted series of invocations.
 
-    `seconds` holds each invocation's duration in order; `began` and `ended` are the window of the series on the clock
-    of the device (seconds since 1970, UTC), so that power readings can be laid over it.
+    `seconds` holds each invocation's duration in order; `began` and `ended` are about when the series ran, on the clock
+    of the device (seconds since 1970, UTC). `windows` are exactly when, where that was asked for.
     """
 
     seconds: tuple[float, ...]
     began: float
     ended: float
+    windows: tuple[Window, ...] = ()
 
 
 def time_invocations(
@@ -30,21 +52,25 @@ def time_invocations(
     warmup_seconds: float = 0.0,
     limit_seconds: float | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    edges: Edges | None = None,
 ) -> Timing:
     """Invoke until at least `runs` invocations and `seconds` are measured, after a warm-up of which the same is true.
 
     Past `limit_seconds` (warm-up and measurement each) a series ends with what it has, one invocation at least; when
     `cancelled()` turns true it ends too. `invoke` must return only when its work is done. The garbage collector rests
-    meanwhile.
+    meanwhile. With `edges` the timing has the window of the measurement.
     """
     collecting = gc.isenabled()
     gc.disable()
     try:
         if warmup_runs or warmup_seconds:
             _series(invoke, warmup_runs, warmup_seconds, limit_seconds, cancelled)
+        begin = edges.begin() if edges is not None else 0.0
         began = time.time()
         durations = _series(invoke, max(1, runs), seconds, limit_seconds, cancelled)
-        return Timing(tuple(durations), began, time.time())
+        end = edges.end() if edges is not None else 0.0
+        windows = (Window(begin, end, began),) if edges is not None else ()
+        return Timing(tuple(durations), began, time.time(), windows)
     finally:
         if collecting:
             gc.enable()

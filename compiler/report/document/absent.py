@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from compiler.bench.result import Result
@@ -9,8 +10,9 @@ from compiler.report import format as fmt
 from compiler.report.document.cells import Cell, setup
 from compiler.report.document.parts import Column, Section, Table
 
+_POWER = "power (W, images/s/W)"
 _QUANTITIES: tuple[tuple[str, Callable[[Result], object], str], ...] = (
-    ("power (W, images/s/W)", lambda r: r.watts, "no power sensor was read"),
+    (_POWER, lambda r: r.watts, "no power sensor was read"),
     ("images/s", lambda r: r.images_per_s if r.batch is not None else "", "no figures"),
     ("accuracy", lambda r: r.accuracy, "the package's model was not at hand"),
     (
@@ -32,6 +34,7 @@ _QUANTITIES: tuple[tuple[str, Callable[[Result], object], str], ...] = (
     ("conditions", lambda r: r.conditions, "measured on a board, or by an older edgetune"),
 )
 MOST = 200
+_REASONS = 3
 
 
 def absent_section(cells: Sequence[Cell], devices: int) -> Section:
@@ -51,7 +54,8 @@ def absent_section(cells: Sequence[Cell], devices: int) -> Section:
     for name, get, why in _QUANTITIES:
         without = [result for result in measured if get(result) is None]
         if without:
-            lacking.append((name, f"{len(without)} of {fmt.count(len(measured), 'result')}", why))
+            reasons = _of_power(without) if name == _POWER else ""
+            lacking.append((name, f"{len(without)} of {fmt.count(len(measured), 'result')}", reasons or why))
     if lacking:
         columns = (Column("quantity"), Column("not measured in"), Column("usual reason"))
         section.tables.append(Table(columns, lacking, "Quantities"))
@@ -61,3 +65,9 @@ def absent_section(cells: Sequence[Cell], devices: int) -> Section:
         else "Everything that a result can hold was measured."
     )
     return section
+
+
+def _of_power(without: Sequence[Result]) -> str:
+    """The reasons why they have no power, the usual ones first."""
+    reasons = Counter(r.power.reason for r in without if r.power is not None and r.power.reason is not None)
+    return "; ".join(reason for reason, _ in reasons.most_common(_REASONS))

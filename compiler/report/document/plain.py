@@ -33,11 +33,12 @@ def to_csv(results: Sequence[Result]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     latencies = (f"latency_ms_{name}" for name in _LATENCIES)
-    writer.writerow([*_FIELDS, *latencies, *(f"accuracy_{name}" for name in _ACCURACY), "warnings"])
+    writer.writerow([*_FIELDS, *latencies, *(f"accuracy_{name}" for name in _ACCURACY), "idle_watts", "warnings"])
     for r in results:
         values = [getattr(r, name) for name in _FIELDS]
         values += [getattr(r.latency_ms, name, None) for name in _LATENCIES]
         values += [getattr(r.accuracy, name, None) for name in _ACCURACY]
+        values.append(None if r.power is None else r.power.idle_watts)
         writer.writerow([_harmless(value) for value in (*values, "; ".join(r.warnings))])
     return text.getvalue()
 

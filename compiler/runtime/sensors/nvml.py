@@ -9,6 +9,10 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from compiler.runtime.sensors.channel import Channel
+
+SENSOR = "NVML"
+
 
 class GpuReading(NamedTuple):
     """Degrees Celsius, watts, MHz and whether a limit slows it down; None is what the driver does not say."""
@@ -23,13 +27,8 @@ class GpuReading(NamedTuple):
 def gpu_readings() -> list[GpuReading]:
     """The GPUs that NVML knows; none without the package, the library or a GPU."""
     nvml = _nvml()
-    if nvml is None:
-        return []
     found = []
-    for index in range(_ask(nvml.nvmlDeviceGetCount) or 0):
-        device = _ask(nvml.nvmlDeviceGetHandleByIndex, index)
-        if device is None:
-            continue
+    for index, device in _devices(nvml):
         celsius = _ask(nvml.nvmlDeviceGetTemperature, device, nvml.NVML_TEMPERATURE_GPU)
         milliwatts = _ask(nvml.nvmlDeviceGetPowerUsage, device)
         clock = _ask(nvml.nvmlDeviceGetClockInfo, device, nvml.NVML_CLOCK_GRAPHICS)
@@ -49,6 +48,46 @@ def gpu_readings() -> list[GpuReading]:
             )
         )
     return found
+
+
+def gpu_channels() -> list[Channel]:
+    """A channel for each GPU: its counter of energy (Volta and newer), or else its power.
+
+    Of an Ampere or newer, the power is the average of the last second: nothing that short windows could use.
+    """
+    nvml = _nvml()
+    found = []
+    for index, device in _devices(nvml):
+        address = getattr(_ask(nvml.nvmlDeviceGetPciInfo, device), "busId", None)
+        bus = address.decode(errors="replace") if isinstance(address, bytes) else address
+        for counts, function in (
+            (True, "nvmlDeviceGetTotalEnergyConsumption"),
+            (False, "nvmlDeviceGetPowerUsage"),
+        ):
+            read = _thousandths(getattr(nvml, function, None), device)
+            if read() is not None:
+                found.append(Channel(f"gpu{index}", SENSOR, counts, read, bus=bus))
+                break
+    return found
+
+
+def _thousandths(function: Callable[..., Any] | None, device: Any) -> Callable[[], float | None]:
+    def read() -> float | None:
+        value = None if function is None else _ask(function, device)
+        return None if value is None else value / 1e3
+
+    return read
+
+
+def _devices(nvml: Any) -> list[tuple[int, Any]]:
+    if nvml is None:
+        return []
+    devices = [(index, _ask(nvml.nvmlDeviceGetHandleByIndex, index)) for index in range(_count(nvml))]
+    return [(index, device) for index, device in devices if device is not None]
+
+
+def _count(nvml: Any) -> int:
+    return int(_ask(nvml.nvmlDeviceGetCount) or 0)
 
 
 @lru_cache(maxsize=1)

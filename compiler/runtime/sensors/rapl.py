@@ -6,7 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from compiler.runtime.sensors.channel import Channel
 from compiler.runtime.sensors.files import folders, read_int, read_text
+
+SENSOR = "RAPL"
 
 
 class Rapl:
@@ -51,16 +54,45 @@ class Rapl:
         return (self._clock(), microjoules) if microjoules is not None else None
 
 
+def counters(root: Path = Path("/")) -> list[Channel]:
+    """The counters that this process may read."""
+    found = []
+    for name, zone in _zones(root).items():
+        read, span = _joules(zone / "energy_uj"), read_int(zone / "max_energy_range_uj")
+        if read() is not None:
+            found.append(Channel(name, SENSOR, True, read, None if span is None else span / 1e6))
+    return found
+
+
+def forbidden(root: Path = Path("/")) -> bool:
+    """Whether there are counters, and this process may read none of them."""
+    zones = _zones(root)
+    return bool(zones) and not counters(root)
+
+
+def _joules(file: Path) -> Callable[[], float | None]:
+    def read() -> float | None:
+        microjoules = read_int(file)
+        return None if microjoules is None else microjoules / 1e6
+
+    return read
+
+
 def _zones(root: Path) -> dict[str, Path]:
     """The zones by name. The same counters by way of MMIO (`intel-rapl-mmio`) are left out."""
     found: dict[str, Path] = {}
-    for zone in folders(root / "sys/class/powercap", "intel-rapl:*"):
+    for zone in sorted(folders(root / "sys/class/powercap", "intel-rapl:*"), key=_numbers):
         name = read_text(zone / "name")
         if name is None:
             continue
-        _, *numbers = zone.name.split(":")
+        numbers = _numbers(zone)
         if len(numbers) > 1:  # a part of the package `intel-rapl:N`
             package = read_text(zone.parent / f"intel-rapl:{numbers[0]}" / "name")
             name = f"{package} {name}" if package else name
         found[name] = zone
     return found
+
+
+def _numbers(zone: Path) -> list[int]:
+    """Of `intel-rapl:0:2` 0 and 2: packages in their order, each before its parts."""
+    return [int(number) for number in zone.name.split(":")[1:] if number.isdigit()]

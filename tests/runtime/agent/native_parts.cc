@@ -4,7 +4,9 @@
 #include <iterator>
 #include <string>
 
+#include "channels.h"
 #include "cooling.h"
+#include "energy.h"
 #include "error.h"
 #include "identity.h"
 #include "json.h"
@@ -34,6 +36,27 @@ int main(int count, char** arguments) {
     } else if (what == "sensors") {
       Sensors sensors(argument);
       std::puts(sensors.read(true).dump().c_str());
+    } else if (what == "channels") {
+      auto told = json::Value::array();
+      for (const Channel& one : channels(argument))
+        told.add(json::Value::object({{"name", one.name}, {"sensor", one.sensor}, {"counts", one.counts},
+                                      {"span", one.span}, {"value", one.read()}}));
+      std::puts(told.dump().c_str());
+    } else if (what == "energy") {
+      // A trace and a window a line.
+      for (std::string line; std::getline(std::cin, line);) {
+        const json::Value given = json::Value::parse(line);
+        Trace trace;
+        for (const json::Value& time : given["times"].items()) trace.times.push_back(time.as_number());
+        for (const json::Value& value : given["values"].items()) trace.values.push_back(value.as_number());
+        const double begin = given["begin"].as_number(), end = given["end"].as_number(),
+                     period = given["period"].as_number();
+        std::optional<double> span;
+        if (!given["span"].is_null()) span = given["span"].as_number();
+        const Energy energy = given["counts"].as_bool() ? counter_energy(trace, begin, end, period, span)
+                                                        : power_energy(trace, begin, end, period);
+        std::puts(energy.as_json().dump().c_str());
+      }
     } else if (what == "identity") {
       std::puts(identity({}, argument).dump().c_str());
     } else if (what == "cool_down") {

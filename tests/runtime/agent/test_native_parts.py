@@ -7,45 +7,15 @@ import json
 import random
 import subprocess
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from compiler.runtime.agent import identity
-from compiler.runtime.agent.native.program import SOURCES
 from compiler.runtime.sensors.reading import Sensors
-from targets.toolchain import linker_command
 from tests.runtime.sensors.trees import DESKTOP, ORIN_NANO, TX2, plant
 
 Parts = Callable[..., subprocess.CompletedProcess[bytes]]
-
-_PARTS = ("cooling", "cpus", "identity", "json", "sensors", "sha256", "text")
-
-
-@pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
-    """Runs `native_parts` with words and standard input."""
-    compiler = linker_command()
-    if compiler is None:
-        pytest.skip("no C++ compiler")
-    folder = tmp_path_factory.mktemp("parts")
-    defines = ['-DEDGETUNE_VERSION="0"', '-DEDGETUNE_TVM_VERSION="0"', f"-I{SOURCES}"]
-
-    def compiled(source: Path) -> str:
-        made = folder / f"{source.stem}.o"
-        subprocess.run([*compiler, "-std=c++17", "-w", *defines, "-c", str(source), "-o", str(made)], check=True)
-        return str(made)
-
-    sources = [Path(__file__).with_name("native_parts.cc"), *(SOURCES / f"{name}.cc" for name in _PARTS)]
-    with ThreadPoolExecutor(2) as pool:
-        objects = list(pool.map(compiled, sources))
-    subprocess.run([*compiler, *objects, "-o", str(folder / "parts")], check=True)
-
-    def run(*words: str | Path, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run([folder / "parts", *words], input=given, capture_output=True, timeout=60)
-
-    return run
 
 
 @pytest.mark.parametrize(

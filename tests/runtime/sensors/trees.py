@@ -103,3 +103,60 @@ DESKTOP: dict[str, object] = {
     "sys/devices/system/cpu/cpu0/thermal_throttle/package_throttle_count": 7,
     "sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq": 3400000,
 }
+
+
+def _ina3221(number: int, *rails: str) -> dict[str, object]:
+    """The mainline driver under hwmon: volts in mV, currents in mA; each channel takes `number` + 1 times 5 W."""
+    chip = f"sys/class/hwmon/hwmon{number}"
+    found: dict[str, object] = {f"{chip}/name": "ina3221", f"{chip}/in7_label": "sum of shunt voltages"}
+    for channel, rail in enumerate(rails, 1):
+        found |= {
+            f"{chip}/in{channel}_label": rail,
+            f"{chip}/in{channel}_enable": 0 if rail == "NC" else 1,
+            f"{chip}/in{channel}_input": 5000,
+            f"{chip}/curr{channel}_input": 1000 * (number + 1),
+        }
+    return found
+
+
+def _ina3221x(address: str, number: int, *rails: str) -> dict[str, object]:
+    """NVIDIA's driver of JetPack 4 under IIO: power in mW; each channel takes 2 W."""
+    folder = f"sys/bus/i2c/devices/{address}/iio:device{number}"
+    found: dict[str, object] = {f"{folder}/name": "ina3221x"}
+    for channel, rail in enumerate(rails):
+        found |= {f"{folder}/rail_name_{channel}": rail, f"{folder}/in_power{channel}_input": 2000}
+    return found
+
+
+TX1: dict[str, object] = {
+    **_ina3221x("1-0040", 0, "VDD_IN", "VDD_GPU", "VDD_CPU"),
+    **_ina3221x("1-0042", 1, "VDD_MUX", "VDD_5V_IO_SYS", "VDD_3V3_SYS"),
+    **_ina3221x("1-0043", 2, "VDD_3V3_IO", "VDD_1V8_IO", "VDD_M2_IN"),
+}
+NANO: dict[str, object] = _ina3221x("6-0040", 0, "POM_5V_IN", "POM_5V_GPU", "POM_5V_CPU")
+AGX_XAVIER: dict[str, object] = {
+    # No rail feeds all of it.
+    **_ina3221x("1-0040", 0, "GPU", "CPU", "SOC"),
+    **_ina3221x("1-0041", 1, "CV", "VDDRQ", "SYS5V"),
+}
+AGX_ORIN: dict[str, object] = {
+    **_ina3221(0, "VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"),
+    **_ina3221(1, "NC", "VDDQ_VDD2_1V8AO", "NC"),
+}
+THOR: dict[str, object] = {
+    # JetPack 7: an INA238 measures what goes in, and computes the power itself.
+    "sys/class/hwmon/hwmon4/name": "ina238",
+    "sys/class/hwmon/hwmon4/label": "VIN",
+    "sys/class/hwmon/hwmon4/in1_input": 20000,
+    "sys/class/hwmon/hwmon4/curr1_input": 2100,
+    "sys/class/hwmon/hwmon4/power1_input": 42_000_000,
+    **_ina3221(5, "VDD_GPU", "VDD_CPU_SOC_MSS", "VIN_SYS_5V0"),
+}
+SERVER: dict[str, object] = {
+    # Two packages, memory beside them, and parts within; the counters are for root alone, which tests see to.
+    **{
+        f"sys/class/powercap/intel-rapl:{zone}/{file}": value
+        for zone, name in {"0": "package-0", "0:0": "dram", "0:1": "core", "1": "package-1", "2": "psys"}.items()
+        for file, value in {"name": name, "energy_uj": 5_000_000, "max_energy_range_uj": 262_143_328_850}.items()
+    },
+}

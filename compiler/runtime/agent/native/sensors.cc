@@ -6,7 +6,9 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "channels.h"
 #include "clocks.h"
+#include "nvml.h"
 #include "text.h"
 
 namespace edgetune {
@@ -39,57 +41,16 @@ void add_temperature(Readings& found, const std::string& name, std::optional<dou
   if (celsius > kColdest && celsius < kHottest) found.add(name, celsius);
 }
 
-bool power_of_chip(Readings& found, const std::string& chip, std::string_view kind) {
-  bool measured = false;
-  for (const std::string& file : names_in(chip, "power")) {
-    if (!ends_with(file, kind)) continue;
-    const auto microwatts = read_number(chip + "/" + file);
-    if (!microwatts) continue;
-    auto label = read_line(chip + "/" + replaced(file, kind, "_label"));
-    if (!label) label = read_line(chip + "/label");
-    found.add(label.value_or(name_of(chip)), *microwatts / 1e6);
-    measured = true;
-  }
-  return measured;
-}
-
-void channels_of_chip(Readings& found, const std::string& chip) {
-  for (int channel = 1; channel <= 4; ++channel) {
-    const std::string in = chip + format("/in%d", channel);
-    const auto millivolts = read_number(in + "_input");
-    const auto milliamperes = read_number(chip + format("/curr%d_input", channel));
-    if (!millivolts || !milliamperes || read_number(in + "_enable").value_or(1) == 0) continue;
-    const auto label = read_line(in + "_label");
-    if (label == "sum of shunt voltages") continue;  // the INA3221's own sum: no rail
-    found.add(label.value_or(name_of(chip) + format(" %d", channel)), *millivolts * *milliamperes / 1e6);
-  }
-}
-
-void power_of_iio(Readings& found, const std::string& folder) {
-  constexpr std::string_view kPrefix = "in_power", kEnd = "_input";
-  for (const std::string& file : names_in(folder, kPrefix)) {
-    if (!ends_with(file, kEnd)) continue;
-    const std::string number = replaced(file.substr(kPrefix.size()), kEnd, "");
-    const auto milliwatts = read_number(folder + "/" + file);
-    const auto rail = read_line(folder + "/rail_name_" + number);
-    if (milliwatts && rail) found.add(*rail, *milliwatts / 1e3);
-  }
-}
-
 Readings power(const std::string& root) {
   Readings found;
-  const std::string chips = root + "/sys/class/hwmon";
-  for (const std::string& name : names_in(chips, "hwmon")) {
-    const std::string chip = chips + "/" + name;
-    if (!power_of_chip(found, chip, "_input") && !power_of_chip(found, chip, "_average"))
-      channels_of_chip(found, chip);
-  }
-  const std::string devices = root + "/sys/bus/i2c/devices";
-  for (const std::string& device : names_in(devices))
-    for (const std::string& folder : names_in(devices + "/" + device, "iio"))
-      if (starts_with(folder, "iio:device") || folder == "iio_device")
-        power_of_iio(found, devices + "/" + device + "/" + folder);
+  for (const Channel& rail : rails(root))
+    if (const auto watts = rail.read()) found.add(rail.name, *watts);
   return found;
+}
+
+// Of the discrete GPUs, which have no files: only where the root is the machine's own.
+std::vector<GpuReading> gpus(const std::string& root) {
+  return root.empty() ? gpu_readings() : std::vector<GpuReading>{};
 }
 
 Readings clocks(const std::string& root) {
@@ -113,6 +74,25 @@ bool slows_down(const std::string& cooling_device) {
   for (const char* word : {"cpufreq", "devfreq", "Processor", "intel_powerclamp", "cpu-", "gpu-"})
     if (cooling_device.find(word) != std::string::npos) return true;
   return false;
+}
+
+Readings board_temperatures(const std::string& root) {
+  Readings found;
+  const std::string zones = root + "/sys/class/thermal";
+  for (const std::string& zone : names_in(zones, "thermal_zone"))
+    add_temperature(found, read_line(zones + "/" + zone + "/type").value_or(zone),
+                    read_number(zones + "/" + zone + "/temp"));
+  if (!found.empty()) return found;
+  const std::string chips = root + "/sys/class/hwmon";
+  for (const std::string& name : names_in(chips, "hwmon")) {
+    const std::string chip = chips + "/" + name;
+    for (const std::string& file : names_in(chip, "temp")) {
+      if (!ends_with(file, "_input")) continue;
+      const auto label = read_line(chip + "/" + replaced(file, "_input", "_label"));
+      add_temperature(found, label ? name_of(chip) + " " + *label : name_of(chip), read_number(chip + "/" + file));
+    }
+  }
+  return found;
 }
 
 }  // namespace
@@ -139,21 +119,9 @@ json::Value Readings::as_json() const {
 }
 
 Readings temperatures(const std::string& root) {
-  Readings found;
-  const std::string zones = root + "/sys/class/thermal";
-  for (const std::string& zone : names_in(zones, "thermal_zone"))
-    add_temperature(found, read_line(zones + "/" + zone + "/type").value_or(zone),
-                    read_number(zones + "/" + zone + "/temp"));
-  if (!found.empty()) return found;
-  const std::string chips = root + "/sys/class/hwmon";
-  for (const std::string& name : names_in(chips, "hwmon")) {
-    const std::string chip = chips + "/" + name;
-    for (const std::string& file : names_in(chip, "temp")) {
-      if (!ends_with(file, "_input")) continue;
-      const auto label = read_line(chip + "/" + replaced(file, "_input", "_label"));
-      add_temperature(found, label ? name_of(chip) + " " + *label : name_of(chip), read_number(chip + "/" + file));
-    }
-  }
+  Readings found = board_temperatures(root);
+  for (const GpuReading& gpu : gpus(root))
+    if (gpu.celsius) found.add(gpu.name, *gpu.celsius);
   return found;
 }
 
@@ -180,20 +148,9 @@ std::optional<std::string> power_mode(const std::string& root) {
   return models.substr(first, models.find_first_of(" >\t\r\n", first) - first);
 }
 
-Sensors::Sensors(std::string root) : root_(std::move(root)) {
-  const std::string folder = root_ + "/sys/class/powercap/";
-  for (const std::string& zone : names_in(folder, "intel-rapl:")) {
-    auto name = read_line(folder + zone + "/name");
-    if (!name) continue;
-    // "intel-rapl:0:2" is a part of the package "intel-rapl:0".
-    const std::size_t last = zone.rfind(':');
-    if (last > std::string_view("intel-rapl").size()) {
-      const auto package = read_line(folder + zone.substr(0, last) + "/name");
-      if (package) name = *package + " " + *name;
-    }
-    zones_.emplace_back(*name, folder + zone);
-    if (const auto found = energy(folder + zone)) before_[folder + zone] = *found;
-  }
+Sensors::Sensors(std::string root) : root_(std::move(root)), zones_(rapl_zones(root_)) {
+  for (const auto& [name, zone] : zones_)
+    if (const auto found = energy(zone)) before_[zone] = *found;
   events_ = throttling_events();
 }
 
@@ -202,14 +159,20 @@ json::Value Sensors::read(bool wait) {
   for (const auto& [zone, found] : before_) latest = std::max(latest, found.time);
   const double missing = latest + kLeastAverageSeconds - now();
   if (wait && !before_.empty() && missing > 0) usleep(static_cast<useconds_t>(missing * 1e6));
-  Readings watts = power(root_);
+  Readings watts = power(root_), clock_mhz = clocks(root_);
   counted_power(watts);
+  std::optional<bool> slowed = throttled();
+  for (const GpuReading& gpu : gpus(root_)) {
+    if (gpu.watts) watts.add(gpu.name, *gpu.watts);
+    if (gpu.clock_mhz) clock_mhz.add(gpu.name, *gpu.clock_mhz);
+    if (gpu.throttled) slowed = slowed.value_or(false) || *gpu.throttled;
+  }
   auto made = json::Value::object();
   made.set("time", time_of_day());
   made.set("celsius", temperatures(root_).as_json());
   made.set("watts", watts.as_json());
-  made.set("clock_mhz", clocks(root_).as_json());
-  made.set("throttled", throttled());
+  made.set("clock_mhz", clock_mhz.as_json());
+  made.set("throttled", slowed);
   return made;
 }
 
@@ -236,7 +199,7 @@ std::optional<Sensors::Energy> Sensors::energy(const std::string& zone) const {
   return Energy{now(), *microjoules};
 }
 
-json::Value Sensors::throttled() {
+std::optional<bool> Sensors::throttled() {
   std::optional<bool> found;
   const auto know = [&](bool slowed) { found = found.value_or(false) || slowed; };
   const std::string devices = root_ + "/sys/class/thermal/";

@@ -47,7 +47,7 @@ class Sensors {
 
   void counted_power(Readings& watts);
   std::optional<Energy> energy(const std::string& zone) const;
-  json::Value throttled();
+  std::optional<bool> throttled();
   std::optional<double> throttling_events() const;
 
   std::string root_;
