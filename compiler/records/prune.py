@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 
 from compiler.errors import EdgetuneError
+from compiler.records import counts
 from compiler.records.store import Store
 
 
@@ -33,8 +34,8 @@ def prune(store: Store, *, keep: int = 1, fingerprint: str | None = None) -> Pru
     before = _size(store)
     with store.transaction() as db:
         where, values = ("WHERE fingerprint = ?", (fingerprint,)) if fingerprint is not None else ("", ())
-        pairs = db.execute(f"SELECT DISTINCT workload, fingerprint FROM records {where}", values).fetchall()
-        total = db.execute(f"SELECT count(*) FROM records {where}", values).fetchone()[0]
+        pairs = db.execute(f"SELECT workload, fingerprint FROM tasks {where}", values).fetchall()
+        total = db.execute(f"SELECT coalesce(sum(records), 0) FROM tasks {where}", values).fetchone()[0]
         kept = 0
         for workload, device in pairs:
             best = [record.id for record in store.top(workload, device, keep)]
@@ -44,6 +45,7 @@ def prune(store: Store, *, keep: int = 1, fingerprint: str | None = None) -> Pru
                 (workload, device, json.dumps(best)),
             )
             kept += len(best)
+        counts.count_all(db)
     shrunk = store.compact()
     return PruneReport(kept, total - kept, before, _size(store), shrunk)
 

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from compiler.errors import EdgetuneError
+from compiler.records import counts
 
 APPLICATION_ID = 0x45545231  # "ETR1", in SQLite's header: tells our file from any other SQLite file
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 # Trust: where records came from, what looking at their traces showed, and how claims stood when measured again.
 _TRUST_TABLES = """
@@ -67,8 +68,8 @@ CREATE TABLE records (
 CREATE INDEX records_by_cost ON records (workload, fingerprint, cost, id);
 CREATE INDEX records_by_trace ON records (workload, fingerprint, trace_id, created, id);
 CREATE INDEX records_by_run ON records (run, workload, fingerprint);
-CREATE INDEX records_by_fingerprint ON records (fingerprint, workload, cost, created);
 {_TRUST_TABLES}
+{counts.TABLES}
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 """
@@ -93,7 +94,14 @@ def _add_provenance(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE records ADD COLUMN spent INTEGER")
 
 
-MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _add_trust, 2: _add_provenance}
+def _count(connection: sqlite3.Connection) -> None:
+    for statement in counts.TABLES.split(";\n"):
+        connection.execute(statement)
+    counts.count_all(connection)
+    connection.execute("DROP INDEX IF EXISTS records_by_fingerprint")  # what it was for is counted now
+
+
+MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _add_trust, 2: _add_provenance, 3: _count}
 """version -> what turns that version into the next one, inside one transaction, when a store is opened."""
 
 

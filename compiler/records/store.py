@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 import targets
 from compiler.errors import EdgetuneError
+from compiler.records import counts
 from compiler.records.canonical import canonical_bytes
 from compiler.records.connection import Connection
-from compiler.records.record import CHECK_RUN, Record, Workload, check_record, check_workload
+from compiler.records.record import Record, Workload, check_record, check_workload
 from compiler.records.rows import (
     AUTHOR,
     RECORD_COLUMNS,
@@ -53,9 +54,6 @@ _INSERT = (
     f"INSERT INTO records ({RECORD_COLUMNS}, origin) VALUES ({', '.join('?' * (len(RECORD_COLUMNS.split(',')) + 1))}) "
     "ON CONFLICT (id) DO NOTHING"
 )
-
-# A check repeats a trial's measurement and is none; where the trial itself was pruned, it stands for it.
-_TRIALS = f"max(sum(run <> '{CHECK_RUN}'), count(DISTINCT trace_id))"
 
 
 @dataclass(frozen=True)
@@ -147,12 +145,15 @@ class Store(Connection):
         """As `add_many`, of rows that `rows.record_row` has made of checked records, in whatever process."""
         with self.transaction() as db:
             number = None if origin is None else _origin_number(db, origin)
+            before = counts.last_number(db)
             try:
                 new = db.executemany(_INSERT, ((*row, number) for row in rows)).rowcount
             except sqlite3.IntegrityError:
                 known = {row[0] for row in db.execute("SELECT hash FROM workloads")}
                 missing = next((row[1] for row in rows if row[1] not in known), "of a record")
                 raise EdgetuneError(f"workload {missing} is not in {self.path}: add it first") from None
+            if new:
+                counts.count_new(db, before)
             # Of two that name themselves the first by alphabet stays, whatever comes first; nobody names themselves the
             # author of what was measured here.
             db.executemany(
@@ -216,6 +217,9 @@ class Store(Connection):
         """
         sql = f"SELECT {RECORD_COLUMNS} FROM records AS r WHERE workload = :workload AND cost IS NOT NULL "
         sql += "AND device = :device AND threads = :threads AND target = :target AND tvm_version <> :other "
+        # Nearly always there is none, and it takes no look at each record of the kernel to know that.
+        sql += "AND EXISTS (SELECT 1 FROM devices WHERE target = :target AND threads = :threads AND device = :device "
+        sql += "AND tvm_version <> :other) "
         sql += f"AND {_NEWEST} AND {_VETTED if vetted else _NOT_QUARANTINED} ORDER BY cost, id LIMIT 1"
         options = canonical_bytes(dict(target)).decode("utf-8")
         values = {"workload": workload, "device": device, "threads": threads, "target": options, "other": tvm_version}
@@ -228,8 +232,9 @@ class Store(Connection):
         A pruned store keeps few of them, and knows from what it keeps how many there were.
         """
         if run is None:
-            sql = f"SELECT max({_TRIALS}, coalesce(max(spent), 0)) FROM records WHERE workload = ? AND fingerprint = ?"
-            return int(self.query(sql, (workload, fingerprint))[0][0] or 0)
+            sql = f"SELECT max({counts.TRIALS}, coalesce(spent, 0)) FROM tasks WHERE workload = ? AND fingerprint = ?"
+            found = self.query(sql, (workload, fingerprint))
+            return int(found[0][0]) if found else 0
         sql = "SELECT count(*) FROM records WHERE workload = ? AND fingerprint = ? AND run = ?"
         return int(self.query(sql, (workload, fingerprint, run))[0][0])
 
@@ -242,6 +247,12 @@ class Store(Connection):
         sql = "SELECT DISTINCT trace_id FROM records WHERE workload = ? AND fingerprint = ?"
         return frozenset(row[0] for row in self.query(sql, (workload, fingerprint)))
 
+    def record(self, beginning: str) -> Record | None:
+        """The record whose id begins so; of several the first by id."""
+        sql = f"SELECT {RECORD_COLUMNS} FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT 1"
+        found = self.query(sql, (beginning, beginning + "~"), row_record)  # ids are hex digits, and ~ is behind them
+        return found[0] if found else None
+
     def workload_packed(self, workload: str) -> tuple[str, bytes] | None:
         """Name and zlib-packed IR of the workload with that hash, for export."""
         found = self.query("SELECT name, ir FROM workloads WHERE hash = ?", (workload,))
@@ -249,13 +260,10 @@ class Store(Connection):
 
     def summary(self, fingerprint: str | None = None) -> list[TaskSummary]:
         """One line per workload and fingerprint, sorted by fingerprint, name and hash."""
-        where, values = ("WHERE fingerprint = ?", (fingerprint,)) if fingerprint is not None else ("", ())
+        where, values = ("WHERE t.fingerprint = ?", (fingerprint,)) if fingerprint is not None else ("", ())
         sql = (
-            "SELECT g.workload, w.name, g.fingerprint, g.trials, g.failed, g.first, g.last FROM ("
-            f"SELECT workload, fingerprint, {_TRIALS} AS trials, "
-            f"sum(cost IS NULL AND run <> '{CHECK_RUN}') AS failed, "
-            f"min(created) AS first, max(created) AS last FROM records {where} GROUP BY fingerprint, workload) AS g "
-            "JOIN workloads AS w ON w.hash = g.workload ORDER BY g.fingerprint, w.name, g.workload"
+            f"SELECT t.workload, w.name, t.fingerprint, {counts.TRIALS}, t.failed, t.first, t.last FROM tasks AS t "
+            f"JOIN workloads AS w ON w.hash = t.workload {where} ORDER BY t.fingerprint, w.name, t.workload"
         )
         result = []
         for workload, name, device, trials, failed, first, last in self.query(sql, values):
@@ -266,14 +274,14 @@ class Store(Connection):
 
     def fingerprints(self) -> dict[str, int]:
         """fingerprint -> number of its records."""
-        return dict(self.query("SELECT fingerprint, count(*) FROM records GROUP BY fingerprint ORDER BY fingerprint"))
+        return dict(self.query("SELECT fingerprint, sum(records) FROM tasks GROUP BY fingerprint ORDER BY fingerprint"))
 
     def devices(self, target: Mapping[str, Any], threads: int, tvm_version: str) -> list[str]:
         """The devices that there are records of with exactly these target options, threads and TVM; most records
         first."""
         sql = (
-            "SELECT device FROM records WHERE target = ? AND threads = ? AND tvm_version = ? "
-            "GROUP BY device ORDER BY count(*) DESC, device"
+            "SELECT device FROM devices WHERE target = ? AND threads = ? AND tvm_version = ? "
+            "ORDER BY records DESC, device"
         )
         options = canonical_bytes(dict(target)).decode("utf-8")
         return [row[0] for row in self.query(sql, (options, threads, tvm_version))]

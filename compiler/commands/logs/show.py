@@ -8,7 +8,7 @@ from compiler.commands.logs.show_model import ShowOptions, show_model
 from compiler.commands.store import existing_store
 from compiler.errors import UsageError
 from compiler.frontend.names import builtin_names
-from compiler.records.record import Record
+from compiler.records.record import UNKNOWN_TIME, Record
 from compiler.records.store import Store
 from compiler.report import format as fmt
 from compiler.report.output import Output
@@ -80,15 +80,26 @@ def _record_row(record: Record) -> tuple[object, ...]:
 def _record_by_id(store: Store, which: str) -> Record | None:
     if len(which) < 6:
         return None
-    return next((record for record in store.records() if record.id.startswith(which)), None)
+    return store.record(which)
 
 
 def _show_record(output: Output, record: Record) -> None:
     facts = {name: value for name, value in _json(record).items() if name != "trace"}
     facts["seconds"] = ", ".join(f"{value:.6g}" for value in record.seconds) or None
+    facts["author"] = record.author or "not named"
+    facts["created"] = "unknown" if record.created == UNKNOWN_TIME else record.created
+    facts["provenance"] = circumstances(record)
     output.facts(facts, title=f"record {record.id}")
     output.say(record.trace)
     output.json([_json(record)])
+
+
+def circumstances(record: Record) -> str:
+    """In what state the machine was, as far as the record says it, and what it does not say."""
+    values = {name: getattr(record.provenance, name) for name in record.provenance.__struct_fields__}
+    known = ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
+    missing = ", ".join(name for name, value in values.items() if value is None)
+    return "; ".join(part for part in (known, f"unknown: {missing}" if missing else "") if part)
 
 
 def _json(record: Record) -> dict[str, object]:

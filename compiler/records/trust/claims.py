@@ -53,5 +53,8 @@ def own_kernels(store: Store) -> dict[str, Kernel]:
 
 def foreign_workloads(store: Store, fingerprint: str, kernels: Mapping[str, Kernel]) -> int:
     """How many workloads have imported records of `fingerprint` and are none of `kernels`."""
-    sql = "SELECT DISTINCT workload FROM records WHERE fingerprint = ? AND origin IS NOT NULL"
+    sql = (
+        "SELECT workload FROM tasks AS t WHERE fingerprint = ? AND EXISTS (SELECT 1 FROM records AS r "
+        "WHERE r.workload = t.workload AND r.fingerprint = t.fingerprint AND r.origin IS NOT NULL)"
+    )
     return sum(row[0] not in kernels for row in store.query(sql, (fingerprint,)))
