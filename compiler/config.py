@@ -4,13 +4,18 @@ author = "Ada <ada@example.org>"  # whom `logs export` and `logs push` name; nob
 
 [remotes]
 origin = "s3://bucket/logs"     # where `logs push` and `logs pull` go without an address
-lab = "ssh://me@server/srv/logs"
+
+[remotes.lab]
+url = "ssh://me@server/srv/logs"
+signers = ["keys/ada.pub"]      # what none of them has signed is not pulled from there
+sign = "keys/me.key"            # what is pushed there is signed
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +36,32 @@ def config_file() -> Path:
     return Path(platformdirs.user_config_dir("edgetune", appauthor=False)) / "config.toml"
 
 
-def remotes() -> dict[str, str]:
-    """Name -> address of the remotes in the configuration; none where there is no file.
+@dataclass(frozen=True)
+class RemoteSettings:
+    """What the configuration says of a remote. `signers`: whose signatures count there, as `logs pull --signer` takes
+    them, with the `issuer` that vouches for identities; without any, nothing need be signed. `sign`: the key that what
+    is pushed there is signed with."""
+
+    url: str
+    signers: tuple[str, ...] = ()
+    issuer: str | None = None
+    sign: str | None = None
+
+
+def remotes() -> dict[str, RemoteSettings]:
+    """The remotes in the configuration by their names; none where there is no file.
 
     Raises EdgetuneError for a file that cannot be read or is not as it should be.
     """
     path = config_file()
     found = _content(path).get("remotes", {})
-    if not isinstance(found, dict) or not all(isinstance(url, str) and url for url in found.values()):
+    if not isinstance(found, dict):
         raise EdgetuneError(f'{path}: [remotes] holds names and addresses, such as origin = "s3://bucket/logs"')
-    return dict(found)
+    return {name: _settings(path, name, value) for name, value in found.items()}
 
 
-def remote_address(named: str | None) -> str:
-    """The address that `named` stands for: itself, the one that the configuration calls so, or the default one.
+def remote_settings(named: str | None) -> RemoteSettings:
+    """What `named` stands for: an address, the remote that the configuration calls so, or the default one.
 
     Raises UsageError, in one line, where there is none.
     """
@@ -57,10 +74,47 @@ def remote_address(named: str | None) -> str:
         return known[DEFAULT_REMOTE]
     if named in known:
         return known[named]
+    # The address of a remote with settings is that remote: whoever writes it out is no less careful.
+    same = [settings for settings in known.values() if settings.url.rstrip("/") == named.rstrip("/")]
+    if same:
+        return same[0]
     if "://" not in named and "/" not in named and not Path(named).is_dir():
         calls = f"it calls {', '.join(sorted(known))}" if known else "it calls none"
         raise UsageError(f"no remote is called {named} in {config_file()} ({calls}); write a folder as ./{named}")
-    return named
+    return RemoteSettings(named)
+
+
+def _settings(path: Path, name: str, value: object) -> RemoteSettings:
+    """A remote of the configuration: its address, or a table with it."""
+    if isinstance(value, str):
+        value = {"url": value}
+    texts = value if isinstance(value, dict) else {}
+    signers = texts.get("signers", [])
+    rest = {key: text for key, text in texts.items() if key != "signers"}
+    good = (
+        isinstance(rest.get("url"), str)
+        and rest.keys() <= {"url", "issuer", "sign"}
+        and all(isinstance(text, str) and text for text in rest.values())
+        and isinstance(signers, list)
+        and all(isinstance(signer, str) and signer for signer in signers)
+    )
+    if not good:
+        raise EdgetuneError(
+            f"{path}: the remote {name} is an address, or a table of url and, where wanted, signers, issuer and sign"
+        )
+    return RemoteSettings(
+        url=rest["url"],
+        signers=tuple(_key(path, signer) for signer in signers),
+        issuer=rest.get("issuer"),
+        sign=_key(path, rest["sign"]) if "sign" in rest else None,
+    )
+
+
+def _key(path: Path, text: str) -> str:
+    """A file of a key beside the configuration, or what is none: an identity, or `sigstore`."""
+    place = path.parent / Path(text).expanduser()
+    named = text == "sigstore" or "@" in text or "://" in text
+    return text if named and not place.is_file() else str(place)
 
 
 def author() -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler.config import config_file, remote_address, remotes
+from compiler.config import config_file, remote_settings, remotes
 from compiler.errors import EdgetuneError, UsageError
 
 
@@ -22,24 +22,24 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_names_and_addresses(written: Path) -> None:
-    assert remote_address(None) == "s3://bucket/logs"
-    assert remote_address("lab") == "ssh://me@server/srv/logs"
-    assert remote_address("hf://datasets/x/y") == "hf://datasets/x/y"
-    assert remote_address("./lab") == "./lab"
+    assert remote_settings(None).url == "s3://bucket/logs"
+    assert remote_settings("lab").url == "ssh://me@server/srv/logs"
+    assert remote_settings("hf://datasets/x/y").url == "hf://datasets/x/y"
+    assert remote_settings("./lab").url == "./lab"
     with pytest.raises(UsageError, match=r"no remote is called lap .*lab, origin.*\./lap"):
-        remote_address("lap")
+        remote_settings("lap")
 
 
 def test_without_a_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGETUNE_CONFIG", str(tmp_path / "none.toml"))
     assert remotes() == {}
     with pytest.raises(UsageError, match=r"none\.toml: \[remotes\]"):
-        remote_address(None)
+        remote_settings(None)
     with pytest.raises(UsageError, match="calls none"):
-        remote_address("lab")
+        remote_settings("lab")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lab").mkdir()
-    assert remote_address("lab") == "lab"
+    assert remote_settings("lab").url == "lab"
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,6 @@ def test_without_a_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_file_that_is_not_as_it_should_be(written: Path, text: str) -> None:
     written.write_bytes(text.encode("latin-1"))
     with pytest.raises(EdgetuneError) as caught:
-        remote_address(None)
+        remote_settings(None)
     assert str(written) in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -229,6 +229,11 @@ def logs_prune(keep: int, fingerprint: str | None, logs: str | None, json: str |
 @click.option("--top", type=click.IntRange(1), help="Only the best so many records of each kernel.")
 @click.option("--author", metavar="NAME", help="Who measured what was measured here [default: the configuration's].")
 @click.option("--all", "again", is_flag=True, help="Also what the remote lists already, in case it has lost some.")
+@click.option(
+    "--sign",
+    metavar="KEY",
+    help="Sign what goes: a file with a private key, or `sigstore` [default: the configuration's].",
+)
 @logs
 @common
 def logs_push(remote: str | None, json: str | None, **options: Any) -> None:
@@ -250,6 +255,17 @@ def logs_push(remote: str | None, json: str | None, **options: Any) -> None:
 @precisions
 @shape
 @fingerprint
+@click.option(
+    "--require-signed", is_flag=True, help="Only what a --signer has signed; the configuration can say it, too."
+)
+@click.option(
+    "--signer",
+    "signers",
+    multiple=True,
+    metavar="KEY|IDENTITY",
+    help="A file with a public key, or an e-mail or web address (sigstore); repeat it [default: the configuration's].",
+)
+@click.option("--issuer", metavar="URL", help="Who vouches for an identity, as https://accounts.google.com does.")
 @logs
 @common
 def logs_pull(remote: str | None, logs: str | None, json: str | None, **options: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import targets
 from compiler.commands import parse
@@ -11,11 +12,14 @@ from compiler.commands.hardware import find_target, must_compile
 from compiler.commands.logs.transfer import spoken
 from compiler.commands.source import must_be_model
 from compiler.commands.store import open_store
-from compiler.config import remote_address
+from compiler.config import RemoteSettings, remote_settings
 from compiler.errors import EdgetuneError, UsageError
 from compiler.report import format as fmt
 from compiler.report.output import Output
 from compiler.report.steps import Steps, steps
+
+if TYPE_CHECKING:
+    from compiler.records.remote.signatures import Accepted
 
 _SHOWN = 20
 
@@ -30,6 +34,9 @@ class PullOptions:
     batches: str | None = None
     precisions: str = "fp32"
     shapes: Sequence[str] = ()
+    require_signed: bool = False
+    signers: tuple[str, ...] = ()
+    issuer: str | None = None
 
 
 def pull_logs(output: Output, logs: str | None, remote: str | None, options: PullOptions) -> None:
@@ -43,12 +50,13 @@ def pull_logs(output: Output, logs: str | None, remote: str | None, options: Pul
 
     if options.model is None and (options.batches is not None or options.shapes):
         raise UsageError("--batch and --shape are for --model")
-    address = remote_address(remote)
+    settings = remote_settings(remote)
+    signers = _signers(options, settings)
     wanted = _wanted(options)
-    with open_remote(address) as place, steps(output) as step:
+    with open_remote(settings.url) as place, steps(output) as step:
         workloads = _workloads(options, step)
         with open_store(logs) as store:
-            report = pull(store, place, wanted=wanted, workloads=workloads, progress=spoken(step))
+            report = pull(store, place, wanted=wanted, workloads=workloads, signers=signers, progress=spoken(step))
     taken = report.imported
     lines = [f"{line.file}:{line.line}: skipped: {line.reason}" for line in taken.skipped]
     for line in [*report.refused, *lines][:_SHOWN]:
@@ -64,12 +72,25 @@ def pull_logs(output: Output, logs: str | None, remote: str | None, options: Pul
     )
     output.json([report])
     if report.refused:
-        raise EdgetuneError(f"{len(report.refused)} parts or index entries of {report.url} could not be used")
+        count = len(report.refused) - bool(report.unsigned) + report.unsigned
+        raise EdgetuneError(f"{count} parts or index entries of {report.url} could not be used")
     if not report.listed:
         asked = [word for word in (options.model, options.fingerprint or options.target) if word]
         raise EdgetuneError(
             f"{report.url} has nothing of {' on '.join(asked)}" if asked else f"{report.url} holds no logs"
         )
+
+
+def _signers(options: PullOptions, settings: RemoteSettings) -> Accepted | None:
+    """Whose signatures count: those of the options, else those that the configuration names for the remote."""
+    from compiler.records.remote.signatures import Accepted
+
+    chosen = options.signers or settings.signers
+    if not chosen and not options.require_signed and options.issuer is None:
+        return None
+    accepted = Accepted(tuple(chosen), options.issuer or settings.issuer)
+    accepted.check()
+    return accepted
 
 
 def _wanted(options: PullOptions) -> Callable[[str], bool]:

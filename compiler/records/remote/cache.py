@@ -144,8 +144,17 @@ def caches(url: str) -> tuple[Cache, Cache]:
     """Of the remote at `url`, below the user's cache folder: its index entries, which stay while the remote has them,
     and parts that are on their way into a store.
     """
+    folder = _folder(url)
+    return Cache(folder / "entries"), Cache(folder / "parts")
+
+
+def signature_cache(url: str) -> Cache:
+    """Of the statements of signers that the remote at `url` holds."""
+    return Cache(_folder(url) / "signatures")
+
+
+def _folder(url: str) -> Path:
     import platformdirs
 
     root = Path(platformdirs.user_cache_dir("edgetune", appauthor=False))
-    folder = root / "logs" / hashlib.sha256(url.encode()).hexdigest()[:32]
-    return Cache(folder / "entries"), Cache(folder / "parts")
+    return root / "logs" / hashlib.sha256(url.encode()).hexdigest()[:32]

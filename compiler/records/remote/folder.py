@@ -13,7 +13,6 @@ from pathlib import Path
 
 from compiler.errors import EdgetuneError
 from compiler.records.remote.files import FileRemote
-from compiler.records.remote.names import INDEX
 from compiler.records.remote.remote import MissingError
 
 _CHUNK = 1 << 20
@@ -34,22 +33,22 @@ class FolderRemote(FileRemote):
     def is_new(self) -> bool:
         return not os.path.lexists(self.root)
 
-    def list_index(self) -> Iterator[str]:
+    def list_below(self, top: str) -> Iterator[str]:
         if not os.path.lexists(self.root):
             raise EdgetuneError(f"there is no folder {self.root}")
         try:
-            with self._folder(INDEX) as index:
+            with self._folder(top) as index:
                 for fingerprint in sorted(_names(index)):
                     try:
                         with _below(index, fingerprint) as folder:
-                            yield from (f"{INDEX}/{fingerprint}/{name}" for name in sorted(_names(folder)))
+                            yield from (f"{top}/{fingerprint}/{name}" for name in sorted(_names(folder)))
                     except OSError as error:
                         if error.errno not in (errno.ENOTDIR, errno.ELOOP, errno.ENOENT):  # a file or a link: not ours
                             raise
         except FileNotFoundError:
             return
         except OSError as error:
-            raise self._failed("read", INDEX, error) from None
+            raise self._failed("read", top, error) from None
 
     def chunks(self, path: str) -> Iterator[bytes]:
         folder, _, name = path.rpartition("/")

@@ -9,7 +9,7 @@ from compiler.errors import EdgetuneError, UsageError
 from compiler.records.remote.names import EntryName, part_path
 from compiler.records.remote.object_errors import meaning
 from compiler.records.remote.objects import ObjectRemote
-from compiler.records.remote.remote import LocalEntry, LocalPart, Told, TransientError
+from compiler.records.remote.remote import LocalEntry, LocalPart, LocalSignature, Told, TransientError
 from compiler.records.remote.retry import retrying
 
 _KINDS = {"datasets": "dataset", "spaces": "space"}
@@ -39,12 +39,19 @@ class HubRemote(ObjectRemote):
         return self.root.removesuffix(self._below).rstrip("/")
 
     def publish(
-        self, parts: Sequence[LocalPart], entries: Sequence[LocalEntry], told: Told, *, again: bool = False
+        self,
+        parts: Sequence[LocalPart],
+        entries: Sequence[LocalEntry],
+        told: Told,
+        *,
+        again: bool = False,
+        signatures: Sequence[LocalSignature] = (),
     ) -> None:
         from huggingface_hub import CommitOperationAdd
 
         made = [CommitOperationAdd(self._at(part_path(local.part.sha256)), local.path) for local in parts]
-        made += [CommitOperationAdd(self._at(entry.name.path), entry.data) for entry in entries]
+        sent: list[LocalSignature | LocalEntry] = [*signatures, *entries]
+        made += [CommitOperationAdd(self._at(item.name.path), item.data) for item in sent]
         if made:
             self._commit(made, f"edgetune: {len(parts)} parts")
             told(len(parts), len(parts))

@@ -10,7 +10,6 @@ from typing import Any
 from compiler.errors import EdgetuneError
 from compiler.records.remote.files import FileRemote
 from compiler.records.remote.index import MAX_ENTRY_BYTES
-from compiler.records.remote.names import INDEX
 from compiler.records.remote.object_errors import meaning
 from compiler.records.remote.remote import TransientError
 
@@ -53,8 +52,8 @@ class ObjectRemote(FileRemote):
         """What must exist before anything can be put below it: the bucket."""
         return self.root.strip("/").split("/")[0]
 
-    def list_index(self) -> Iterator[str]:
-        prefix = f"{self.root}/{INDEX}/"
+    def list_below(self, top: str) -> Iterator[str]:
+        prefix = f"{self.root}/{top}/"
         try:
             self._fs.invalidate_cache()
             found = self._fs.find(prefix, detail=True)
@@ -63,7 +62,7 @@ class ObjectRemote(FileRemote):
         except EdgetuneError:
             raise
         except Exception as error:  # noqa: BLE001 - each storage has exceptions of its own
-            raise self.said(error, "list", INDEX) from None
+            raise self.said(error, "list", top) from None
         for path, about in sorted(found.items()):
             size = about.get("size")
             if path.startswith(prefix) and (size is None or size <= MAX_ENTRY_BYTES):

@@ -12,12 +12,13 @@ from typing import NamedTuple
 from compiler.errors import EdgetuneError
 from compiler.records.exchange.import_ import import_files
 from compiler.records.exchange.report import ImportReport
-from compiler.records.remote.cache import Cache, caches
+from compiler.records.remote.cache import Cache, caches, signature_cache
 from compiler.records.remote.index import Part
 from compiler.records.remote.packing import short_id, unpack
 from compiler.records.remote.push import Progress
 from compiler.records.remote.reading import Index, read_index
 from compiler.records.remote.remote import Remote, TransientError
+from compiler.records.remote.signatures import Accepted, read_signed
 from compiler.records.store import Store
 from compiler.version import tool_version
 
@@ -31,7 +32,7 @@ _GOES_ON = "what came is kept, and the same command goes on from there"
 class PullReport:
     """What a pull did. parts: those fetched now, of `listed` that are wanted. bytes_fetched: of them. entries_fetched:
     index entries. imported: what the store took, with every line that it did not. refused: parts and index entries
-    that could not be used, each with the reason."""
+    that could not be used, each with the reason. unsigned: parts that no accepted signer has signed."""
 
     url: str
     listed: int = 0
@@ -41,11 +42,13 @@ class PullReport:
     fingerprints: list[str] = field(default_factory=list)
     imported: ImportReport = field(default_factory=ImportReport)
     refused: list[str] = field(default_factory=list)
+    unsigned: int = 0
 
 
 class _Wanted(NamedTuple):
     fingerprint: str
     part: Part
+    origin: str
 
 
 def pull(
@@ -54,26 +57,34 @@ def pull(
     *,
     wanted: Callable[[str], bool] = lambda fingerprint: True,
     workloads: frozenset[str] | None = None,
+    signers: Accepted | None = None,
     progress: Progress = lambda line: None,
 ) -> PullReport:
     """Merges into `store` what `remote` has of the fingerprints that are `wanted`; nothing in the store is replaced.
 
-    workloads: only these kernels (hashes). What the store holds or once pulled is not fetched. Each part is imported as
-    soon as it is there, so that a pull that ends halfway goes on where it ended. Every line goes through the checks of
-    `exchange`, and the records say that they come from `remote`.
+    workloads: only these kernels (hashes). signers: only parts that one of them has signed; others are refused.
+    What the store holds or once pulled is not fetched. Each part is imported as soon as it is there, so that a pull
+    that ends halfway goes on where it ended. Every line goes through the checks of `exchange`, and the records say
+    that they come from `remote`, and who has signed them where that was asked for.
 
-    Raises EdgetuneError where the remote cannot be read, or stops being reachable.
+    Raises EdgetuneError where the remote cannot be read, or stops being reachable, UsageError for signers that are
+    none.
     """
+    if signers is not None:
+        signers.check()
     report = PullReport(remote.url)
     entries, parts = caches(remote.url)
     progress(f"Reading the index of {remote.url}")
     index = read_index(remote, entries, wanted)
     report.refused += index.refused
     report.entries_fetched = index.fetched
-    listed = _listed(index, workloads)
+    listed = _listed(index, workloads, remote.url)
     report.listed = len(listed)
     report.fingerprints = sorted({item.fingerprint for item in listed})
     missing = list(_missing(store, listed))
+    if signers is not None:
+        progress(f"Reading the signatures of {remote.url}")
+        missing = _only_signed(missing, remote, wanted, signers, report)
     total = sum(item.part.size for item in missing)
     if not missing:
         return report
@@ -90,15 +101,32 @@ def pull(
     return report
 
 
-def _listed(index: Index, workloads: frozenset[str] | None) -> list[_Wanted]:
+def _listed(index: Index, workloads: frozenset[str] | None, origin: str) -> list[_Wanted]:
     """Each part once for each fingerprint, in an order that does not depend on how the index is cut into entries."""
     found = {
-        _Wanted(entry.fingerprint, part)
+        _Wanted(entry.fingerprint, part, origin)
         for entry in index.entries.values()
         for part in entry.parts
         if workloads is None or part.workload in workloads
     }
     return sorted(found, key=lambda item: (item.fingerprint, item.part.workload, item.part.sha256, item.part.size))
+
+
+def _only_signed(
+    items: list[_Wanted], remote: Remote, wanted: Callable[[str], bool], signers: Accepted, report: PullReport
+) -> list[_Wanted]:
+    """Those of `items` that a signer has signed, who becomes part of their origin; the others go into the report."""
+    signed = read_signed(remote, signature_cache(remote.url), wanted, signers)
+    report.refused += signed.refused
+    good = [item for item in items if item.part.sha256 in signed.parts]
+    report.unsigned = len(items) - len(good)
+    if report.unsigned:
+        whom = " or ".join(signers.signers)
+        report.refused.append(f"{report.unsigned} of {len(items)} parts are not signed by {whom}")
+    origins = {part: f"{remote.url}, signed by {signer}" for part, signer in signed.parts.items()}
+    # Signers together, since what is merged at once has one origin.
+    made = [item._replace(origin=origins[item.part.sha256]) for item in good]
+    return sorted(made, key=lambda item: (item.fingerprint, item.origin, item.part.workload, item.part.sha256))
 
 
 def _missing(store: Store, listed: Iterable[_Wanted]) -> Iterator[_Wanted]:
@@ -170,7 +198,7 @@ class _Merging:
     def take(self, item: _Wanted) -> None:
         """Unpacks a part and keeps it for the next merge, which is done where there is enough for it."""
         if self._waiting and (
-            next(iter(self._waiting.values())).fingerprint != item.fingerprint
+            _group(next(iter(self._waiting.values()))) != _group(item)
             or len(self._waiting) >= _MERGED_PARTS
             or self._bytes + item.part.unpacked > _MERGED_BYTES
         ):
@@ -197,10 +225,10 @@ class _Merging:
         if not self._waiting:
             return
         waiting, self._waiting, self._bytes = self._waiting, {}, 0
-        fingerprint = next(iter(waiting.values())).fingerprint
+        fingerprint, origin = _group(next(iter(waiting.values())))
         report = self._report.imported
         listed, before = len(report.skipped), report.skipped_count
-        import_files(self._store, list(waiting), report, only=fingerprint, origin=self._remote.url)
+        import_files(self._store, list(waiting), report, only=fingerprint, origin=origin)
         skipped = {line.file for line in report.skipped[listed:]}
         all_listed = len(report.skipped) - listed == report.skipped_count - before
         # What this edgetune cannot read, a newer one may.
@@ -221,6 +249,11 @@ class _Merging:
                 self.merge()
         finally:
             self._folder.cleanup()
+
+
+def _group(item: _Wanted) -> tuple[str, str]:
+    """What is merged at once has this in common."""
+    return item.fingerprint, item.origin
 
 
 def _key(item: _Wanted) -> str:

@@ -19,9 +19,11 @@ from compiler.records.remote.index import Entry, entries_of, read_entry
 from compiler.records.remote.names import EntryName
 from compiler.records.remote.packing import Line, pack, short_id
 from compiler.records.remote.reading import Index, read_index
-from compiler.records.remote.remote import LocalEntry, LocalPart, Remote
+from compiler.records.remote.remote import LocalEntry, LocalPart, LocalSignature, Remote
+from compiler.records.remote.signatures import statements_of
 from compiler.records.rows import RECORD_COLUMNS
 from compiler.records.store import Store
+from compiler.records.trust.signing import Sign
 from compiler.records.trust.verdicts import quarantined
 
 _TVM_VERSION = RECORD_COLUMNS.split(", ").index("tvm_version")
@@ -33,7 +35,8 @@ Progress = Callable[[str], None]
 @dataclass
 class PushReport:
     """What a push did. sent, known: records that went, and those that were there already. bytes_sent: of their parts.
-    replaced: index entries that fewer ones stand for now. notes: what the user should know."""
+    replaced: index entries that fewer ones stand for now. signed: parts that went signed. notes: what
+    the user should know."""
 
     url: str
     sent: int = 0
@@ -42,6 +45,7 @@ class PushReport:
     bytes_sent: int = 0
     fingerprints: list[str] = field(default_factory=list)
     replaced: int = 0
+    signed: int = 0
     notes: list[str] = field(default_factory=list)
 
 
@@ -53,13 +57,15 @@ def push(
     top: int | None = None,
     author: str | None = None,
     again: bool = False,
+    sign: Sign | None = None,
     progress: Progress = lambda line: None,
 ) -> PushReport:
     """Adds to `remote` the records of `store` that its index does not list; what has returned is there for everybody.
 
     fingerprint: only that one's. top: only the best so many records of each kernel. author: who the records that were
     measured here are said to be by, where they do not say it yet. again: all of them, for a remote that has lost or
-    damaged what its index lists.
+    damaged what its index lists. sign: what signs the parts that go, and with `again` those that are there (see
+    `signatures`).
 
     Records that are quarantined stay here, and so do those of which nobody knows on what they were measured. Several
     may push at the same time, and one that is killed has added nothing, or all. Raises UsageError where nobody can
@@ -77,6 +83,7 @@ def push(
     with caches(remote.url)[1].scratch() as folder:
         parts: list[LocalPart] = []
         entries: list[LocalEntry] = []
+        signatures: list[LocalSignature] = []
         for name in chosen:
             progress(f"Packing {name}")
             known = _listed(e for e in index.entries.values() if e.fingerprint == name and not again)
@@ -85,10 +92,19 @@ def push(
             if made:
                 report.fingerprints.append(name)
                 entries += [_entry(name, data) for data in entries_of(name, (local.part for local in made))]
+                if sign is not None:
+                    signatures += statements_of(name, (local.part.sha256 for local in made), sign)
+                    report.signed += len(made)
         if parts:
             report.parts, report.bytes_sent = len(parts), sum(local.part.size for local in parts)
             progress(f"Sending {len(parts)} parts")
-            remote.publish(parts, entries, lambda done, total: progress(f"Sent {done} of {total} parts"), again=again)
+            remote.publish(
+                parts,
+                entries,
+                lambda done, total: progress(f"Sent {done} of {total} parts"),
+                again=again,
+                signatures=signatures,
+            )
     if remote.can_remove:
         for name in chosen:
             if sum(entry.fingerprint == name for entry in index.entries.values()) >= COMPACT_ABOVE:
@@ -148,7 +164,10 @@ def _ids(store: Store, fingerprint: str, top: int | None) -> Iterator[tuple[str,
         return
     refused = {found.record for found in quarantined(store, fingerprint)}
     rows = store.stream(
-        "SELECT workload, id FROM records WHERE fingerprint = ? ORDER BY workload", (fingerprint,), tuple
+        "SELECT r.workload, r.id FROM tasks AS t JOIN records AS r ON r.workload = t.workload "
+        "AND r.fingerprint = t.fingerprint WHERE t.fingerprint = ? ORDER BY t.workload",
+        (fingerprint,),
+        tuple,
     )
     for workload, group in groupby(rows, key=lambda row: str(row[0])):
         ids = {str(row[1]) for row in group} - refused

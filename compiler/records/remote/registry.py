@@ -20,9 +20,17 @@ from compiler.records.canonical import canonical_bytes, parse_strict
 from compiler.records.remote.files import together
 from compiler.records.remote.http import Http, body, drain, is_loopback, must_be_good
 from compiler.records.remote.index import MAX_ENTRY_BYTES, Part
-from compiler.records.remote.names import EntryName, is_digest
+from compiler.records.remote.names import EntryName, SignatureName, is_digest
 from compiler.records.remote.registry_login import Login
-from compiler.records.remote.remote import MAX_ENTRIES, LocalEntry, LocalPart, MissingError, Remote, Told
+from compiler.records.remote.remote import (
+    MAX_ENTRIES,
+    LocalEntry,
+    LocalPart,
+    LocalSignature,
+    MissingError,
+    Remote,
+    Told,
+)
 from compiler.records.remote.retry import retrying
 
 if TYPE_CHECKING:
@@ -32,7 +40,9 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 ARTIFACT = "application/vnd.edgetune.logs.v1"
 ENTRY = "application/vnd.edgetune.logs.index.v1+json"
 PART = "application/vnd.edgetune.logs.part.v1"
+SIGNATURE = "application/vnd.edgetune.logs.signature.v1+json"
 _TAG = "entry-"
+_SIGNATURE_TAG = "signature-"
 _MAX_TAGS_BYTES = 4 << 20
 _MAX_PAGES = 1_000
 _WORD = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -57,34 +67,51 @@ class RegistryRemote(Remote):
         self._login = Login(self._http, self.host, self.repository, encrypted=scheme == "https")
 
     def entries(self) -> list[EntryName]:
-        found: set[EntryName] = set()
+        return [EntryName(None, digest) for digest in self._tagged(_TAG)]
+
+    def signatures(self) -> list[SignatureName]:
+        return [SignatureName(None, digest) for digest in self._tagged(_SIGNATURE_TAG)]
+
+    def _tagged(self, beginning: str) -> list[str]:
+        """The digests in the tags that begin so, sorted."""
+        found: set[str] = set()
         url: str | None = f"{self._base}/tags/list?n=1000"
         for _ in range(_MAX_PAGES):
             if url is None:
                 break
             tags, url = retrying(partial(self._tags, url))
             for tag in tags:
-                digest = tag.removeprefix(_TAG)
-                if tag.startswith(_TAG) and is_digest(digest):
-                    found.add(EntryName(None, digest))
+                digest = tag.removeprefix(beginning)
+                if tag.startswith(beginning) and is_digest(digest):
+                    found.add(digest)
             if len(found) > MAX_ENTRIES:
                 raise EdgetuneError(f"{self.url} has more than {MAX_ENTRIES} tags: this is no remote for logs")
-        return sorted(found, key=lambda name: name.digest)
+        return sorted(found)
 
     def entry_chunks(self, name: EntryName) -> Iterator[bytes]:
+        return self._blob(name.digest, MAX_ENTRY_BYTES)
+
+    def signature_chunks(self, name: SignatureName) -> Iterator[bytes]:
         return self._blob(name.digest, MAX_ENTRY_BYTES)
 
     def part_chunks(self, part: Part) -> Iterator[bytes]:
         return self._blob(part.sha256, part.size)
 
     def publish(
-        self, parts: Sequence[LocalPart], entries: Sequence[LocalEntry], told: Told, *, again: bool = False
+        self,
+        parts: Sequence[LocalPart],
+        entries: Sequence[LocalEntry],
+        told: Told,
+        *,
+        again: bool = False,
+        signatures: Sequence[LocalSignature] = (),
     ) -> None:
         works = [partial(self._upload, local.part.sha256, local.part.size, local.path) for local in parts]
         together(self.workers, [partial(retrying, work) for work in works], told)
-        for entry in entries:
-            retrying(partial(self._upload, entry.name.digest, len(entry.data), entry.data))
-            retrying(partial(self._tag, entry))
+        sent: list[LocalSignature | LocalEntry] = [*signatures, *entries]
+        for item in sent:
+            retrying(partial(self._upload, item.name.digest, len(item.data), item.data))
+            retrying(partial(self._tag, item))
 
     def close(self) -> None:
         self._http.close()
@@ -141,21 +168,27 @@ class RegistryRemote(Remote):
         answer = drain(self._request("PUT", url, data=data, headers=headers))
         must_be_good(answer, blob)
 
-    def _tag(self, entry: LocalEntry) -> None:
+    def _tag(self, item: LocalEntry | LocalSignature) -> None:
         def described(kind: str, digest: str, size: int) -> dict[str, Any]:
             return {"mediaType": kind, "digest": f"sha256:{digest}", "size": size}
 
+        if isinstance(item, LocalSignature):
+            kind, tag = SIGNATURE, _SIGNATURE_TAG
+            layers = [described(SIGNATURE, item.name.digest, len(item.data))]  # some registries want one
+        else:
+            kind, tag = ENTRY, _TAG
+            layers = [described(PART, part.sha256, part.size) for part in item.parts]
         manifest = canonical_bytes(
             {
                 "schemaVersion": 2,
                 "mediaType": MANIFEST,
                 "artifactType": ARTIFACT,
-                "config": described(ENTRY, entry.name.digest, len(entry.data)),
-                "layers": [described(PART, part.sha256, part.size) for part in entry.parts],
-                "annotations": {"org.opencontainers.image.title": f"logs of {entry.name.fingerprint}"},
+                "config": described(kind, item.name.digest, len(item.data)),
+                "layers": layers,
+                "annotations": {"org.opencontainers.image.title": f"logs of {item.name.fingerprint}"},
             }
         )
-        url = f"{self._base}/manifests/{_TAG}{entry.name.digest}"
+        url = f"{self._base}/manifests/{tag}{item.name.digest}"
         answer = drain(self._request("PUT", url, data=manifest, headers={"Content-Type": MANIFEST}))
         must_be_good(answer, url)
         told = answer.headers.get("Docker-Content-Digest")

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from compiler.errors import EdgetuneError
 from compiler.records.remote.index import Part
-from compiler.records.remote.names import EntryName
+from compiler.records.remote.names import EntryName, SignatureName
 
 _Self = TypeVar("_Self", bound="Remote")
 
@@ -50,6 +50,14 @@ class LocalEntry:
     parts: tuple[Part, ...] = ()
 
 
+@dataclass(frozen=True)
+class LocalSignature:
+    """A statement of who has signed which parts, ready to go."""
+
+    name: SignatureName
+    data: bytes
+
+
 class Remote(ABC):
     """Parts and index entries somewhere else. Safe for several threads; `with` closes it.
 
@@ -81,10 +89,25 @@ class Remote(ABC):
     def part_chunks(self, part: Part) -> Iterator[bytes]:
         """The bytes of a part, in pieces."""
 
+    def signatures(self) -> list[SignatureName]:
+        """All statements of who has signed which parts, sorted."""
+        return []
+
+    def signature_chunks(self, name: SignatureName) -> Iterator[bytes]:
+        """The bytes of such a statement, in pieces."""
+        raise MissingError(f"{self.url} holds no signatures")
+
     def publish(
-        self, parts: Sequence[LocalPart], entries: Sequence[LocalEntry], told: Told, *, again: bool = False
+        self,
+        parts: Sequence[LocalPart],
+        entries: Sequence[LocalEntry],
+        told: Told,
+        *,
+        again: bool = False,
+        signatures: Sequence[LocalSignature] = (),
     ) -> None:
-        """Adds all parts, then the entries; what has returned is there for everybody. Only where `can_write`.
+        """Adds all parts, then the signatures, then the entries; what has returned is there for everybody. Only
+        where `can_write`.
 
         again: also parts that seem to be there, from a push that was cut off.
         """

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from compiler.errors import EdgetuneError
 from compiler.records.remote.files import FileRemote
-from compiler.records.remote.names import INDEX
 from compiler.records.remote.remote import MissingError, TransientError
 from compiler.runtime.ssh.address import parse_destination
 from compiler.runtime.ssh.connect import connect
@@ -67,11 +66,11 @@ class SftpRemote(FileRemote):
 
         return self._do(look(), "look at", "")
 
-    def list_index(self) -> Iterator[str]:
+    def list_below(self, top: str) -> Iterator[str]:
         async def names() -> list[str]:
             async with self._sftp() as sftp:
                 try:
-                    folders = await sftp.listdir(f"{self.root}/{INDEX}")
+                    folders = await sftp.listdir(f"{self.root}/{top}")
                 except _no_such_file():
                     if not await sftp.exists(self.root):
                         raise EdgetuneError(f"{self.url}: there is no such folder") from None
@@ -80,11 +79,11 @@ class SftpRemote(FileRemote):
                 for folder in sorted(folders):
                     if not folder.startswith("."):
                         with contextlib.suppress(*_no_such_file()):  # a file, or gone meanwhile
-                            inside = await sftp.listdir(f"{self.root}/{INDEX}/{folder}")
-                            found += [f"{INDEX}/{folder}/{name}" for name in inside]
+                            inside = await sftp.listdir(f"{self.root}/{top}/{folder}")
+                            found += [f"{top}/{folder}/{name}" for name in inside]
                 return found
 
-        return iter(self._do(names(), "list", INDEX))
+        return iter(self._do(names(), "list", top))
 
     def chunks(self, path: str) -> Iterator[bytes]:
         at = 0

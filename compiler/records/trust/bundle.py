@@ -15,7 +15,7 @@ from pathlib import Path
 
 from compiler.errors import EdgetuneError, UsageError
 from compiler.records.exchange.export import replacing
-from compiler.records.trust.signing import MAX_SIGNATURE_BYTES, sign, signed_by_identity, signed_by_key
+from compiler.records.trust.signing import MAX_SIGNATURE_BYTES, sign, signed_by
 
 MANIFEST = "SHA256SUMS"
 SIGNATURE = "SHA256SUMS.sig"
@@ -55,13 +55,7 @@ def verified_copy(folder: Path, signer: str, issuer: str | None, destination: Pa
     signature = _read(folder / SIGNATURE, MAX_SIGNATURE_BYTES)
     if manifest is None or signature is None:
         raise EdgetuneError(f"{folder} is not signed: it has no {MANIFEST if manifest is None else SIGNATURE}")
-    if Path(signer).is_file():
-        good = signed_by_key(manifest, signature, Path(signer))
-    elif "@" in signer or "://" in signer:
-        good = signed_by_identity(manifest, signature, signer, issuer)
-    else:
-        raise UsageError(f"--signer {signer}: there is no such file, and it is no identity (an e-mail or web address)")
-    if not good:
+    if not signed_by(manifest, signature, signer, issuer):
         raise EdgetuneError(f"{folder} is not signed by {signer}")
     sums = _parse(manifest, folder)
     found = _files(folder) - {MANIFEST, SIGNATURE}

@@ -11,13 +11,11 @@ import base64
 import binascii
 import getpass
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from compiler.errors import EdgetuneError, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SIGSTORE = "sigstore"
 """In the place of a key file: sign with the identity of who is logged in."""
@@ -27,23 +25,52 @@ _CONTEXT = b"edgetune tuning logs v1\0"
 _NO_LIBRARY = "signatures need {}: pip install 'edgetune[sign]'"
 
 
-def sign(content: bytes, key: str) -> bytes:
-    """The signature of `content` by the private key in the file `key`, or by sigstore where `key` is `sigstore`.
+Sign = Callable[[bytes], bytes]
+"""The signature of what it is given."""
 
-    Raises UsageError for a file that holds no such key, EdgetuneError where a signature cannot be had.
+
+def sign(content: bytes, key: str) -> bytes:
+    """The signature of `content` by `signer(key)`."""
+    return signer(key)(content)
+
+
+def signer(key: str) -> Sign:
+    """What signs with the private key in the file `key`, or by sigstore where `key` is `sigstore`.
+
+    A passphrase is asked for once. Raises UsageError for a file that holds no such key; what is returned raises
+    EdgetuneError where a signature cannot be had.
     """
     if key == SIGSTORE:
-        return _sigstore_sign(_CONTEXT + content)
+        return lambda content: _sigstore_sign(_CONTEXT + content)
     private = _private_key(Path(key))
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
     if isinstance(private, ed25519.Ed25519PrivateKey):
-        signature = private.sign(_CONTEXT + content)
+        extra: tuple[Any, ...] = ()
     elif isinstance(private, ec.EllipticCurvePrivateKey):
-        signature = private.sign(_CONTEXT + content, _ecdsa())
+        extra = (_ecdsa(),)
     else:
         raise UsageError(f"--sign {key}: use an Ed25519 or ECDSA key")
-    return base64.b64encode(signature) + b"\n"
+    return lambda content: base64.b64encode(private.sign(_CONTEXT + content, *extra)) + b"\n"
+
+
+def signed_by(content: bytes, signature: bytes, signer: str, issuer: str | None) -> bool:
+    """Whether `signer` has signed `content`: a file with a public key, else an identity that `issuer` vouches for.
+
+    Raises UsageError for a signer that is neither, EdgetuneError where that cannot be told.
+    """
+    if must_be_signer(signer):
+        return signed_by_key(content, signature, Path(signer))
+    return signed_by_identity(content, signature, signer, issuer)
+
+
+def must_be_signer(signer: str) -> bool:
+    """Whether `signer` is a file, else it is an identity. Raises UsageError where it is neither."""
+    if Path(signer).is_file():
+        return True
+    if "@" in signer or "://" in signer:
+        return False
+    raise UsageError(f"--signer {signer}: there is no such file, and it is no identity (an e-mail or web address)")
 
 
 def signed_by_key(content: bytes, signature: bytes, key: Path) -> bool:
