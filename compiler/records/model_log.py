@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from compiler.records.provenance import NOTHING_KNOWN
 from compiler.records.record import UNKNOWN_TIME, Record
 from compiler.records.store import Store
 
@@ -53,6 +54,11 @@ class ModelLog:
     def missing(self) -> list[str]:
         """The names of the kernels without a record of a success."""
         return sorted({task.name for task in self.tasks if task.best is None})
+
+    @property
+    def bare(self) -> int:
+        """How many best records say nothing of the circumstances that they were measured in."""
+        return sum(task.best is not None and task.best.provenance == NOTHING_KNOWN for task in self.tasks)
 
     @property
     def software(self) -> Counter[str]:

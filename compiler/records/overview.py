@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,18 +13,21 @@ import msgspec
 from compiler.errors import EdgetuneError
 from compiler.records.exchange.export import replacing
 from compiler.records.exchange.import_ import import_logs
+from compiler.records.provenance import Provenance
 from compiler.records.record import UNKNOWN_TIME
 from compiler.records.store import Store
 
 BEGIN = "<!-- made by `edgetune logs readme`: do not edit -->"
 END = "<!-- end -->"
 README = "README.md"
+_OF_GPUS = ("power_mode", "driver")
 
 
 @dataclass(frozen=True)
 class DeviceLog:
     """What a folder holds of one fingerprint. `trials`: spent on its kernels, where records say so. `first`, `last`:
-    UTC days, None where unknown."""
+    UTC days, None where unknown. `unknown`: of each field of provenance that its target can have, how many records do
+    not say it."""
 
     fingerprint: str
     device: str
@@ -36,6 +41,7 @@ class DeviceLog:
     first: str | None
     last: str | None
     authors: tuple[str, ...]
+    unknown: Mapping[str, int]
 
 
 def overview(folder: Path) -> list[DeviceLog]:
@@ -60,11 +66,16 @@ def _device(store: Store, fingerprint: str, records: int) -> DeviceLog:
     distinct = "SELECT DISTINCT {} FROM records WHERE fingerprint = ? AND {} <> '' ORDER BY 1"
     versions = store.query(distinct.format("tvm_version", "tvm_version"), (fingerprint,))
     authors = store.query(distinct.format("author", "author"), (fingerprint,))
-    checked = sum(1 for record in store.records(fingerprint=fingerprint) if record.checked)
+    options = msgspec.json.decode(target)
+    fields = [name for name in Provenance.__struct_fields__ if options.get("kind") == "cuda" or name not in _OF_GPUS]
+    checked, unknown = 0, Counter(dict.fromkeys(fields, 0))
+    for record in store.records(fingerprint=fingerprint):
+        checked += bool(record.checked)
+        unknown.update(name for name in fields if getattr(record.provenance, name) is None)
     return DeviceLog(
         fingerprint=fingerprint,
         device=device,
-        mcpu=str(msgspec.json.decode(target).get("mcpu") or msgspec.json.decode(target).get("arch") or ""),
+        mcpu=str(options.get("mcpu") or options.get("arch") or ""),
         threads=threads,
         tvm_versions=tuple(row[0] for row in versions),
         kernels=kernels,
@@ -74,6 +85,7 @@ def _device(store: Store, fingerprint: str, records: int) -> DeviceLog:
         first=first[:10] if first else None,
         last=last[:10] if last else None,
         authors=tuple(row[0] for row in authors),
+        unknown=unknown,
     )
 
 
@@ -93,15 +105,40 @@ def table(logs: list[DeviceLog]) -> str:
     return "\n".join(lines)
 
 
+def unknown(logs: list[DeviceLog]) -> str:
+    """What records do not say of the circumstances that they were measured in, as a list in Markdown; empty where they
+    say all of it."""
+    lines = []
+    for log in logs:
+        missing = {name: count for name, count in log.unknown.items() if count}
+        if not missing:
+            continue
+        counts = sorted(set(missing.values()), reverse=True)
+        parts = []
+        for count in counts:
+            names = ", ".join(f"`{name}`" for name, number in missing.items() if number == count)
+            parts.append(f"{'all' if count == log.records else count} of {log.records} leave out {names}")
+        lines.append(f"- {_cell(log.device)}, {_cell(log.mcpu)}: {'; '.join(parts)}")
+    if not lines:
+        return ""
+    head = "What records do not say of the circumstances of their measurement is unknown, and was not filled in later:"
+    return "\n".join([head, "", *lines])
+
+
+def text(logs: list[DeviceLog]) -> str:
+    """What a README says of the entries: the table, and what is unknown."""
+    return "\n\n".join(part for part in (table(logs), unknown(logs)) if part)
+
+
 def write_readme(folder: Path) -> Path:
-    """Puts the table of FOLDER's logs into FOLDER/README.md, between its marks, or at its end where it has none.
+    """Puts what is to be said of FOLDER's logs into FOLDER/README.md, between its marks or, without any, at its end.
 
     Raises EdgetuneError where the logs cannot be read or the file cannot be written.
     """
     path = folder / README
-    text = path.read_text(encoding="utf-8") if path.exists() else "# Shared records\n"
+    before = path.read_text(encoding="utf-8") if path.exists() else "# Shared records\n"
     with replacing(path) as file:
-        file.write(with_table(text, table(overview(folder))).encode("utf-8"))
+        file.write(with_table(before, text(overview(folder))).encode("utf-8"))
     return path
 
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_table_of_the_shipped_logs_is_up_to_date() -> None:
     folder = ROOT / "tuning_logs"
     text = (folder / "README.md").read_text(encoding="utf-8")
-    made = overview.table(overview.overview(folder))
+    made = overview.text(overview.overview(folder))
     assert overview.with_table(text, made) == text, "run `edgetune logs readme tuning_logs`"
 
 
@@ -41,6 +41,9 @@ def test_a_table_says_what_there_is_and_keeps_the_text_around_it(tmp_path: Path)
         r"| Some \| CPU | haswell | 2 | 0.27.0 | 1 | 2 | 1 | 30 | 2025-01-31 to 2025-02-01 | Ada \<ada@example.org\> |"
     )
     assert row in once
+    assert "- Some \\| CPU, haswell: all of 2 leave out `runs`, `governor`" in once
+    assert "; 1 of 2 leave out `trials`" in once
+    assert "driver" not in once  # it is no GPU
     readme.write_text(once + "\nAfter.\n")
     assert cli.main(["logs", "readme", str(tmp_path / "logs")]) == 0
     assert readme.read_text() == once + "\nAfter.\n"

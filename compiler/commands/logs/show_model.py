@@ -105,6 +105,7 @@ def _show(output: Output, label: str, fingerprint: str, log: ModelLog) -> None:
         "expected latency": f"{fmt.milliseconds(log.latency_seconds)} ms" if log.latency_seconds is not None else None,
         "measured": None if log.measured is None else f"{_day(log.measured[0])} to {_day(log.measured[1])}",
         "software": software or None,
+        "circumstances": f"unknown for {log.bare} of {fmt.count(tuned, 'best record')}" if log.bare else None,
     }
     output.facts(facts, title=label)
     output.table(_COLUMNS, (_row(task, whole) for task in log.tasks), right="calls,best ms,GFLOP/s,share,trials")
@@ -122,7 +123,7 @@ def _row(task: ModelTask, whole: float | None) -> tuple[object, ...]:
         "not used" if best and not task.used else fmt.share(task.seconds / whole if whole and best else None),
         task.trials,
         None if best is None else best.author or task.origin or "measured here",
-        None if best is None else _day(best.created),
+        None if best is None else _day(best.created) or "unknown",
         None if best is None else best.tvm_version,
     )
 
