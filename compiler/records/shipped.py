@@ -9,8 +9,7 @@ from compiler.errors import EdgetuneError
 from compiler.records.exchange.import_ import import_files
 from compiler.records.exchange.report import ImportReport
 from compiler.records.store import Store
-
-ORIGIN = "shipped with edgetune"
+from compiler.records.trust.verdicts import SHIPPED
 
 
 def shipped_folder() -> Path | None:
@@ -48,7 +47,7 @@ def import_shipped(store: Store, fingerprint: str, folder: Path | None = None) -
         if store.note(key) is None:
             new[key] = path
     if new:
-        import_files(store, list(new.values()), report, only=fingerprint, origin=ORIGIN)
+        import_files(store, list(new.values()), report, only=fingerprint, origin=SHIPPED)
         store.set_notes({key: path.name for key, path in new.items()})
     return report
 

@@ -22,10 +22,12 @@ from typing import Any
 
 START_SECONDS = 120.0  # for a worker to load TVM
 # What a worker is for: see compiler/tuning/worker.
-DESK, BOARD, EXAMINER, MEASURER = "desk", "board", "examiner", "measurer"
+DESK, BOARD, EXAMINER, COMPARER, MEASURER = "desk", "board", "examiner", "comparer", "measurer"
+CONFINED = (EXAMINER, COMPARER)
+"""What comes from elsewhere may have taken such a process over."""
 
 
-MAX_ANSWER = 1 << 20  # bytes of an examiner's
+MAX_ANSWER = 1 << 20  # bytes of a confined one's
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,9 @@ class Worker:
     """One worker process with TVM loaded, computing with `threads` threads.
 
     With the role `board` it computes nothing, and loads TVM's runtime alone. With the role `examiner` it applies traces
-    that came from elsewhere, within limits that it sets itself (compiler/records/trust/limits.py). With the role
-    `measurer` it measures on this machine as an agent does, with TVM's runtime alone.
+    that came from elsewhere, within limits that it sets itself (compiler/records/trust/limits.py), as `comparer` it
+    runs their kernels, too. With the role `measurer` it measures on this machine as an agent does, with TVM's runtime
+    alone.
     """
 
     def __init__(self, threads: int, role: str = DESK) -> None:
@@ -98,14 +101,14 @@ class Worker:
         if good and not self.ready:
             self.ready = True
             return None
-        if not good and self.role == EXAMINER:
+        if not good and self.role in CONFINED:
             self.kill()  # what failed may have left it without memory, and the next job is another's
         return Outcome(value=value) if good else Outcome(error=str(value))
 
     def _receive(self, connection: Connection) -> Any:
-        """An answer. From an examiner it is JSON: what it looks at may have taken it over, and to unpickle an answer is
-        to run what it says."""
-        return json.loads(connection.recv_bytes(MAX_ANSWER)) if self.role == EXAMINER else connection.recv()
+        """An answer. From a confined one it is JSON: what it looks at may have taken it over, and to unpickle an
+        answer is to run what it says."""
+        return json.loads(connection.recv_bytes(MAX_ANSWER)) if self.role in CONFINED else connection.recv()
 
     def kill(self) -> None:
         """End the process at once, whatever it is doing."""

@@ -53,7 +53,7 @@ def admit(store: Store, tasks: Mapping[str, tvm.IRModule], choose: Choose) -> Ad
             break
         for workload, _trace in traces:
             if workload not in texts:
-                texts[workload] = _json(tasks[workload])
+                texts[workload] = as_json(tasks[workload])
         jobs = [{"module": texts[workload], "trace": trace} for (workload, _), trace in traces.items()]
         reasons = look("examine", jobs)
         verdicts.keep(store, [_verdict(*key, reason) for key, reason in zip(traces, reasons, strict=True)])
@@ -102,8 +102,7 @@ def look(kind: str, jobs: Sequence[dict[str, Any]]) -> list[str | None]:
 
 
 def _reason(outcome: Outcome) -> str | None:
-    if outcome.error == START:
-        raise EdgetuneError("records cannot be looked at: the process for that does not start")
+    must_have_started(outcome)
     if outcome.error == "crashed: SIGXCPU":
         return f"applying it takes more than {CPU_SECONDS:g} s"
     if outcome.error is not None:
@@ -111,11 +110,18 @@ def _reason(outcome: Outcome) -> str | None:
     return None if outcome.value is None else str(outcome.value)
 
 
+def must_have_started(outcome: Outcome) -> None:
+    """Raises EdgetuneError where an outcome is that of a process that did not start."""
+    if outcome.error == START:
+        raise EdgetuneError("records cannot be looked at: the process for that does not start")
+
+
 def _verdict(workload: str, trace: str, reason: str | None) -> tuple[str, str, Verdict, str]:
     return workload, trace, Verdict.APPLIES if reason is None else Verdict.QUARANTINED, reason or ""
 
 
-def _json(mod: tvm.IRModule) -> str:
+def as_json(mod: tvm.IRModule) -> str:
+    """A kernel as jobs of processes with limits take it."""
     import tvm
 
     return str(tvm.ir.save_json(mod))

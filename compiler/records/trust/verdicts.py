@@ -14,10 +14,14 @@ from compiler.records.record import Record, clean_error, now
 from compiler.records.store import Store
 
 MAX_REASON_CHARS = 300
+SHIPPED = "shipped with edgetune"
+"""The origin of records that came with edgetune."""
 
 
 class Verdict(str, Enum):
-    """What is known of a trace: it applies; its kernel also computes the right numbers; or it is not to be used."""
+    """What is known of a trace: it applies; its kernel also computes the right numbers; or it is not to be used.
+
+    Where it applies and a reason is kept, that says why its numbers could not be compared."""
 
     APPLIES = "applies"
     CHECKED = "checked"
@@ -70,6 +74,21 @@ def imported_unseen(store: Store, records: Iterable[Record]) -> list[Record]:
     return [record for record_id, record in by_id.items() if record_id in unseen]
 
 
+def not_compared(store: Store, records: Iterable[Record]) -> list[Record]:
+    """Those of `records` that came from elsewhere (not with edgetune itself), whose traces apply with this TVM, and
+    whose kernels nobody has compared or tried to, in their order."""
+    by_id = {record.id: record for record in records}
+    if not by_id:
+        return []
+    sql = (
+        "SELECT r.id FROM records AS r JOIN origins AS o ON o.number = r.origin JOIN verdicts AS v "
+        "ON v.workload = r.workload AND v.trace_id = r.trace_id WHERE r.id IN (SELECT value FROM json_each(?)) "
+        "AND o.name <> ? AND v.tvm_version = ? AND v.verdict = 'applies' AND v.reason = ''"
+    )
+    found = {row[0] for row in store.query(sql, (json.dumps(list(by_id)), SHIPPED, store.tvm_version))}
+    return [record for record_id, record in by_id.items() if record_id in found]
+
+
 def only_vetted(store: Store, records: Iterable[Record]) -> list[Record]:
     """Those of `records` that were measured here, or whose traces have been looked at and are not quarantined."""
     known = list(records)
@@ -93,7 +112,8 @@ def quarantined(store: Store, fingerprint: str | None = None) -> list[Quarantine
     """The imported records whose traces are quarantined, sorted by kernel; with `fingerprint` only that one's."""
     sql = (
         "SELECT r.id, r.workload, r.trace_id, w.name, r.fingerprint, o.name, v.reason, v.created FROM verdicts AS v "
-        "JOIN records AS r ON r.workload = v.workload AND r.trace_id = v.trace_id "
+        "JOIN tasks AS t ON t.workload = v.workload "  # so that an index finds the trace among all of the kernel
+        "JOIN records AS r ON r.workload = t.workload AND r.fingerprint = t.fingerprint AND r.trace_id = v.trace_id "
         "JOIN workloads AS w ON w.hash = r.workload JOIN origins AS o ON o.number = r.origin "
         "WHERE v.verdict = 'quarantined' AND v.tvm_version = :tvm "
         "AND (:fingerprint IS NULL OR r.fingerprint = :fingerprint) "

@@ -1,8 +1,8 @@
 """A worker process: `python -m compiler.tuning.worker FD THREADS ROLE` serves jobs from the socket FD until it closes.
 
 ROLE is `desk` (it builds and measures here), `board` (it measures on a board), `measurer` (it is on a board itself, and
-measures there) or `examiner` (it looks at what came from elsewhere, and answers with JSON, which its owner can read
-whatever became of it).
+measures there), `examiner` or `comparer` (it looks at what came from elsewhere, or runs it, and answers with JSON,
+which its owner can read whatever became of it).
 
 It imports TVM once and is kept for the session. A job that crashes takes the process with it, which its owner sees as
 the end of the connection. The first answer, unasked, is (True, "ready"); the others are (True, result), and any may be
@@ -22,7 +22,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
-from compiler.tuning.workers import BOARD, EXAMINER, MEASURER
+from compiler.tuning.workers import BOARD, CONFINED, EXAMINER, MEASURER
 
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
@@ -31,7 +31,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tuning process, which then closes the socket
     _end_with_owner()
     connection, role = Connection(int(sys.argv[1])), sys.argv[3]
-    send = _json_sender(connection) if role == EXAMINER else connection.send
+    send = _json_sender(connection) if role in CONFINED else connection.send
     try:
         jobs = _jobs_of(role, int(sys.argv[2]))
     except Exception as error:  # noqa: BLE001 - the owner is the one who can tell it
@@ -68,7 +68,7 @@ def _jobs_of(role: str, threads: int) -> dict[str, Callable[..., Any]]:
         from compiler.tuning.offline.measurer import jobs
 
         return jobs()
-    return _examiner_jobs() if role == EXAMINER else _jobs(threads)
+    return _confined_jobs(role) if role in CONFINED else _jobs(threads)
 
 
 def _jobs(threads: int) -> dict[str, Callable[..., Any]]:
@@ -98,14 +98,14 @@ def _board_jobs() -> dict[str, Callable[..., Any]]:
     return {name: getattr(session, name) for name in names}
 
 
-def _examiner_jobs() -> dict[str, Callable[..., Any]]:
+def _confined_jobs(role: str) -> dict[str, Callable[..., Any]]:
     """What can be asked for of a process with limits: everything is loaded, and from then on no file is opened."""
     from compiler.tvm_setup import prepare
 
     prepare()
-    from compiler.records.trust.confined import jobs
+    from compiler.records.trust import confined
 
-    return jobs()
+    return confined.looking() if role == EXAMINER else confined.comparing()
 
 
 def _line(error: Exception) -> str:
