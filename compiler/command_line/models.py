@@ -12,12 +12,16 @@ from compiler.command_line.options import (
     batches,
     board,
     common,
+    cuda_graph,
     dataset,
     debug,
     dump,
     io_precision,
+    load,
     logs,
+    no_cache,
     placed,
+    power,
     precisions,
     seed,
     shape,
@@ -25,6 +29,8 @@ from compiler.command_line.options import (
     threads,
     unverified,
     with_data,
+    with_load,
+    with_power,
     zero_trial,
 )
 from compiler.errors import UsageError
@@ -62,6 +68,11 @@ from compiler.errors import UsageError
     metavar="HOST:PORT",
     help="Build candidates on a dask.distributed cluster too, by its scheduler's address. Whoever reaches a dask "
     "scheduler runs code on all of its machines: keep it on loopback or a network of your own, or use tls://HOST:PORT.",
+)
+@click.option(
+    "--no-warm-start",
+    is_flag=True,
+    help="Begin each kernel from its own records alone, not from what was fast for similar ones.",
 )
 @click.option("--export-batch", metavar="FILE", help="Measure nothing: write candidates for a board without a network.")
 @click.option("--import-results", metavar="FILE", help="Take in what `edgetune measure` wrote on such a board.")
@@ -103,6 +114,8 @@ def tune(models: Sequence[str], json: str | None, **options: Any) -> None:
 @dump
 @unverified
 @zero_trial
+@cuda_graph
+@no_cache
 @board
 @common
 def compile_(model: str, json: str | None, **options: Any) -> None:
@@ -149,8 +162,11 @@ def run(package: str, json: str | None, **options: Any) -> None:
 @click.option(
     "--seconds", type=click.FloatRange(0), default=3.0, show_default=True, help="At least so long for each engine."
 )
-@click.option("--profile", is_flag=True, help="Time per kernel, and the share of the machine's measured peak.")
+@click.option("--profile", is_flag=True, help="Time per kernel, and its share of the measured peak of what it runs on.")
+@click.option("--trace", metavar="FILE", help="Write the profile call by call: for Perfetto, or chrome://tracing.")
 @click.option("--aa", is_flag=True, help="The same package twice, in turns: the smallest difference that can be told.")
+@load
+@power
 @dataset
 @logs
 @seed
@@ -170,7 +186,7 @@ def bench(context: click.Context, sources: Sequence[str], suite_: str | None, js
     from compiler.report.output import Output
 
     given = frozenset(name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE)
-    chosen = BenchOptions(**placed(with_data(options)), given=given)
+    chosen = BenchOptions(**placed(with_power(with_load(with_data(options)))), given=given)
     if bool(sources) == (suite_ is not None):
         raise UsageError("name what to measure: MODEL or PACKAGE, or --suite")
     if suite_ is not None:

@@ -58,6 +58,15 @@ io_precision = click.option(
     show_default=True,
     help="Precision of inputs and outputs.",
 )
+cuda_graph = click.option(
+    "--cuda-graph/--no-cuda-graph",
+    default=True,
+    show_default=True,
+    help="On GPUs: launch all kernels at once, as a CUDA graph.",
+)
+no_cache = click.option(
+    "--no-cache", is_flag=True, help="For GPUs: compile anew what was compiled of the same before and is kept."
+)
 zero_trial = click.option("--zero-trial", is_flag=True, help="Use no records: every kernel has its untuned schedule.")
 rpc = click.option("--rpc", metavar="HOST:PORT", help="Run on a board: its agent, or with --key a tracker.")
 key = click.option("--key", metavar="KEY", help="Which boards of the tracker.")
@@ -73,6 +82,41 @@ dataset = together(
     click.option("--mean", metavar="0.485,...", help="Mean of the channels, from 0 to 1 [default: ImageNet's]."),
     click.option("--std", metavar="0.229,...", help="Deviation of the channels [default: ImageNet's]."),
 )
+load = together(
+    click.option(
+        "--mlperf",
+        metavar="SingleStream,Offline",
+        help="MLPerf's load too, by its own LoadGen: SingleStream, MultiStream, Offline; --seconds and --runs go for it.",
+    ),
+    click.option(
+        "--mlperf-mode",
+        default="performance",
+        show_default=True,
+        metavar="performance,accuracy",
+        help="What LoadGen asks for: speed, or every answer, which is then compared with ONNX Runtime's.",
+    ),
+    click.option("--mlperf-full", is_flag=True, help="As long as MLPerf's rules ask for: ten minutes each and more."),
+    click.option(
+        "--mlperf-logs",
+        metavar="DIR",
+        type=click.Path(),
+        default="mlperf-logs",
+        show_default=True,
+        help="Where LoadGen's logs are kept.",
+    ),
+)
+power = together(
+    click.option(
+        "--power-csv", metavar="FILE", help="The log of an external power meter, with the columns time and watts."
+    ),
+    click.option(
+        "--power-offset",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="Added to the times in that log [default: 0].",
+    ),
+)
 common = together(json_file, debug)
 
 
@@ -84,9 +128,26 @@ def placed(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "device": DeviceOptions(**where)}
 
 
+def with_load(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a command, with those of MLPerf's load as one, called `load`."""
+    from compiler.commands.mlperf import LoadOptions
+
+    names = {"mlperf": "mlperf", "mlperf_mode": "mode", "mlperf_full": "full", "mlperf_logs": "folder"}
+    chosen = {field: options.pop(name) for name, field in names.items()}
+    return {**options, "load": LoadOptions(**chosen)}
+
+
 def with_data(options: dict[str, Any]) -> dict[str, Any]:
     """The options of a command, with those of its dataset as one, called `data`."""
     from compiler.commands.dataset import DataOptions
 
     data = {name: options.pop(name) for name in ("dataset", "resize", "mean", "std")}
     return {**options, "data": DataOptions(**data)}
+
+
+def with_power(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a command, with those of a power meter as one, called `power`."""
+    from compiler.commands.power import PowerOptions
+
+    csv, offset = options.pop("power_csv"), options.pop("power_offset")
+    return {**options, "power": PowerOptions(csv, offset)}

@@ -46,6 +46,8 @@ class BuildRequest:
     dump: Path | None = None
     allow_unverified: bool = False
     place: Place = THIS_MACHINE
+    cuda_graph: bool = True
+    reuse: bool = True
 
 
 def build_package(request: BuildRequest, store: Store | None, output: Output, step: Steps) -> Package:
@@ -74,7 +76,11 @@ def build_package(request: BuildRequest, store: Store | None, output: Output, st
             device=device,
             dump=request.dump,
             report=lambda phase: step(f"Compiling {request.model.name}: {phase}"),
+            cuda_graph=request.cuda_graph,
+            reuse=request.reuse,
         )
+        if built.reused:
+            output.note("compiled before, and nothing has changed since: the library is from the cache")
         members: dict[str, Path | bytes] = {LIBRARY: built.library}
         manifest = _manifest(request, built, device)
         package = write(draft, members, manifest)
@@ -135,6 +141,8 @@ def _manifest(request: BuildRequest, built: Built, mark: targets.Fingerprint) ->
         algorithms=built.algorithms,
         layout_transforms=built.layout_transforms,
         kept_wide=built.kept_wide,
+        kept_fp32=built.kept_fp32,
+        cuda_graph=built.cuda_graph,
     )
 
 

@@ -22,7 +22,7 @@ from targets.cpuinfo import usable_cpus
 
 _SHOWN = (
     *("model", "target", "batch", "precision", "threads", "tuned"),
-    *("convolutions", "layout transforms", "kept in FP32", "verified"),
+    *("convolutions", "layout transforms", "kept in FP32", "CUDA graph", "verified"),
 )
 
 
@@ -42,6 +42,8 @@ def compile_(
     dump: str | None,
     allow_unverified: bool,
     zero_trial: bool,
+    cuda_graph: bool,
+    no_cache: bool,
     device: DeviceOptions,
 ) -> None:
     """Build the package and say what is in it."""
@@ -79,6 +81,8 @@ def compile_(
                     dump=Path(dump) if dump else None,
                     allow_unverified=allow_unverified,
                     place=place,
+                    cuda_graph=cuda_graph,
+                    reuse=not no_cache,
                 ),
                 store,
                 output,

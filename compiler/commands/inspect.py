@@ -112,7 +112,8 @@ def package_facts(manifest: Manifest) -> dict[str, object]:
         "tuned": f"{len(manifest.records)} of {manifest.tasks} tasks, {manifest.trials} trials",
         "convolutions": ", ".join(f"{count} {name}" for name, count in manifest.algorithms.items()) or None,
         "layout transforms": manifest.layout_transforms,
-        "kept in FP32": ", ".join(manifest.kept_wide) or None,
+        "kept in FP32": ", ".join([*manifest.kept_wide, *map(_too_large, manifest.kept_fp32.items())]) or None,
+        "CUDA graph": "yes" if manifest.cuda_graph else None,
         "verified": verdict(manifest),
         "TVM": manifest.tvm_version,
         "edgetune": manifest.tool_version,
@@ -129,6 +130,11 @@ def verdict(manifest: Manifest) -> str:
     top1 = "" if accuracy.top1_agreement is None else f", top-1 agreement {fmt.share(accuracy.top1_agreement)}"
     words = f"against {accuracy.reference} on {accuracy.inputs} inputs: relative L2 error {error}{top1}"
     return f"{'yes' if manifest.verified and accuracy.ok else 'FAILED'}, {words}"
+
+
+def _too_large(tensor: tuple[str, float]) -> str:
+    name, magnitude = tensor
+    return f"{name} (reaches {magnitude:.3g})"
 
 
 def _parameters(proto: Any) -> int:

@@ -65,12 +65,14 @@ def lower(
     chooser: Choose | None = None,
     dump: Phase | None = None,
     fill: Fill = unfilled,
+    only_marked: bool = False,
 ) -> Lowered:
     """Phase 2: operators become kernels, kernels are fused. `mod`, from `lay_out`, may be lowered several times.
 
-    `storage` is what weights are kept as, `fill` how many channels fill the vectors of the target.
+    `storage` is what weights are kept as, `fill` how many channels fill the vectors of the target. `only_marked`:
+    weights of other operators than `half_activations` marked stay float32.
     """
-    legalizer = Legalizer(storage, chooser, fill)
+    legalizer = Legalizer(storage, chooser, fill, only_marked)
     with tvm.target.Target("llvm"):  # sorting and scanning have no kernel but those of a kind of target
         mod = relax.backend.DispatchSortScan()(mod)
     mod = grouped_conv(mod, fill, legalizer.weight)

@@ -97,7 +97,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """`manifest.json` of a package. `inputs` are in the order of the library's `main`; `created` is UTC, ISO 8601.
 
     `algorithms` counts convolutions by algorithm, `layout_transforms` transposes that are left (None where the package
-    is older than the count), `kept_wide` names weights that FP16 cannot hold.
+    is older than the count), `kept_wide` names weights that FP16 cannot hold, `kept_fp32` activations, with the largest
+    magnitude seen. `cuda_graph`: the library launches its kernels as a CUDA graph.
     """
 
     schema: int = SCHEMA
@@ -123,6 +124,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     algorithms: dict[str, Count] = {}
     layout_transforms: Count | None = None
     kept_wide: list[str] = []
+    kept_fp32: dict[str, float] = {}
+    cuda_graph: bool = False
 
 
 class _Schema(Struct):

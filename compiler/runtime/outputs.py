@@ -8,6 +8,13 @@ from typing import Any
 from compiler.errors import EdgetuneError
 from compiler.package import Manifest
 
+# Functions that the runtime lacks, and what that means.
+_MISSING = {
+    "vm.builtin.cuda_graph.": "TVM's runtime has no CUDA graphs, as which this package launches its kernels: compile "
+    "it with --no-cuda-graph",
+    "load_from_bytes.cuda": "TVM's runtime has no CUDA part, or there is no NVIDIA GPU with a driver that it finds",
+}
+
 
 def device_kind(manifest: Manifest) -> str:
     """The kind of TVM device that a package runs on: `cpu` or `cuda`."""
@@ -29,7 +36,8 @@ def in_one_line(what: str, function: Callable[[], Any]) -> Any:
     except EdgetuneError:
         raise
     except Exception as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise EdgetuneError(
-            f"TVM could not {what} the model: {lines[-1] if lines else type(error).__name__}"
-        ) from error
+        said = str(error)
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        meant = next((meaning for name, meaning in _MISSING.items() if name in said), None)
+        line = meant if meant is not None else lines[-1] if lines else type(error).__name__
+        raise EdgetuneError(f"TVM could not {what} the model: {line}") from error

@@ -24,7 +24,7 @@ def conv2d(
 
     With `channels` only so many of the co channels are kept: `weight` may hold more so that they fill whole vectors.
 
-    `weight` may be stored in a narrower type than `data`: it is widened, and sums are kept in float32.
+    Either may be stored in a narrower type than float32: it is widened, and sums are kept in float32.
     """
     n, height, width, _ = (int(d) for d in data.shape)
     kernel_h, kernel_w, ci_group, co = (int(d) for d in weight.shape)
@@ -33,7 +33,7 @@ def conv2d(
     top, left, bottom, right = pads
     oh = out_size(height, kernel_h, stride_h, top, bottom, dilation_h)
     ow = out_size(width, kernel_w, stride_w, left, right, dilation_w)
-    padded = pad_spatial(data, pads)
+    padded = widened(pad_spatial(data, pads), "widen_data")
     rh, rw = te.reduce_axis((0, kernel_h), "rh"), te.reduce_axis((0, kernel_w), "rw")
 
     wide = widened(weight)

@@ -9,15 +9,15 @@ from .widen import widened
 
 
 def dense(data: te.Tensor, weight: te.Tensor) -> te.Tensor:
-    """`data` [m, k] times `weight` [k, n] -> [m, n] float32; a `weight` stored narrower is widened."""
+    """`data` [m, k] times `weight` [k, n] -> [m, n] float32; what is stored narrower is widened."""
     m, k = (int(d) for d in data.shape)
     n = int(weight.shape[1])
     r = te.reduce_axis((0, k), "r")
 
-    wide = widened(weight)
+    rows, wide = widened(data, "widen_data"), widened(weight)
     return te.compute(
         (m, n),
-        lambda i, j: te.sum(data[i, r] * wide[r, j], axis=[r]),
+        lambda i, j: te.sum(rows[i, r] * wide[r, j], axis=[r]),
         name="dense",
         attrs={KERNEL: "dense"},
     )

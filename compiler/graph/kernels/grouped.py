@@ -30,7 +30,7 @@ def conv2d_grouped(
     With `shuffled` the convolution is that of `data` after a channel shuffle: its channels seen as so many groups, and
     those of all groups taken in turns. A channel is read by itself, so that it costs nothing to read another.
 
-    `weight` may be stored in a narrower type: it is widened, and sums are kept in float32. Of the
+    Either may be stored in a narrower type: it is widened, and sums are kept in float32. Of the
     `filled` channels a group, `channels` are kept.
     """
     n, height, width, every = (int(d) for d in data.shape)
@@ -40,7 +40,7 @@ def conv2d_grouped(
     top, left, bottom, right = pads
     oh = out_size(height, kernel_h, stride_h, top, bottom, dilation_h)
     ow = out_size(width, kernel_w, stride_w, left, right, dilation_w)
-    padded = pad_spatial(data, pads)
+    padded = widened(pad_spatial(data, pads), "widen_data")
     rh, rw, rc = (te.reduce_axis((0, k), name) for k, name in ((kernel_h, "rh"), (kernel_w, "rw"), (ci, "rc")))
 
     def source(channel: tirx.PrimExpr) -> tirx.PrimExpr:

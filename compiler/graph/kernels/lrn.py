@@ -5,13 +5,16 @@ from __future__ import annotations
 from tvm import te, tirx, topi
 
 from . import KERNEL
+from .widen import widened
 
 
 def lrn(data: te.Tensor, size: int, alpha: float, beta: float, bias: float, axis: int) -> te.Tensor:
     """`data` / (`bias` + `alpha`/`size` * sum of squares over `size` neighbours along `axis`) ** `beta`.
 
-    `data` is four-dimensional, float32. The window is the ONNX one: floor((size-1)/2) before, the rest behind.
+    `data` is four-dimensional, the result float32, as all of the arithmetic is. The window is the ONNX one:
+    floor((size-1)/2) before, the rest behind.
     """
+    data = widened(data, "widen_data")
     before = (size - 1) // 2
     low = [before if d == axis else 0 for d in range(4)]
     high = [size - 1 - before if d == axis else 0 for d in range(4)]

@@ -8,6 +8,7 @@ from tvm import te, tirx
 
 from . import KERNEL
 from .padding import out_size, pad_spatial
+from .widen import widened
 
 
 def _extra(size: int, kernel: int, stride: int, before: int, after: int, dilation: int, ceil_mode: bool) -> int:
@@ -31,7 +32,10 @@ def pool2d(
     ceil_mode: bool,
     count_include_pad: bool,
 ) -> te.Tensor:
-    """Pool `data` [n, h, w, c] with windows of `kernel`; `kind` is `max` or `avg`; the result is [n, oh, ow, c]."""
+    """Pool `data` [n, h, w, c] with windows of `kernel`; `kind` is `max` or `avg`; the result is [n, oh, ow, c].
+
+    It is of `data`'s type; averages are computed in float32 whatever that is.
+    """
     n, height, width, channels = (int(d) for d in data.shape)
     kernel_h, kernel_w = (int(k) for k in kernel)
     stride_h, stride_w = (int(s) for s in strides)
@@ -43,6 +47,8 @@ def pool2d(
     ow = out_size(width, kernel_w, stride_w, left, right + more_w, dilation_w)
     lowest = float(tirx.min_value(data.dtype).value) if kind == "max" else 0.0
     padded = pad_spatial(data, (top, left, bottom + more_h, right + more_w), lowest)
+    if kind == "avg":
+        padded = widened(padded, "widen_data")
     rh, rw = te.reduce_axis((0, kernel_h), "rh"), te.reduce_axis((0, kernel_w), "rw")
 
     def window(b: tirx.PrimExpr, y: tirx.PrimExpr, x: tirx.PrimExpr, c: tirx.PrimExpr) -> tirx.PrimExpr:
@@ -80,10 +86,13 @@ def pool2d(
 
     def average(b: tirx.PrimExpr, y: tirx.PrimExpr, x: tirx.PrimExpr, c: tirx.PrimExpr) -> tirx.PrimExpr:
         if every_window_whole:
-            return total[b, y, x, c] * tirx.const(1.0 / (kernel_h * kernel_w), data.dtype)
+            return total[b, y, x, c] * tirx.const(1.0 / (kernel_h * kernel_w), padded.dtype)
         count = inside(y * stride_h, kernel_h, dilation_h, low_h, high_h) * inside(
             x * stride_w, kernel_w, dilation_w, low_w, high_w
         )
-        return total[b, y, x, c] / tirx.Cast(data.dtype, tirx.max(count, tirx.const(1, "int32")))
+        return total[b, y, x, c] / tirx.Cast(padded.dtype, tirx.max(count, tirx.const(1, "int32")))
 
-    return te.compute((n, oh, ow, channels), average, name="avg_pool2d")
+    wide = te.compute((n, oh, ow, channels), average, name="avg_pool2d")
+    if wide.dtype == data.dtype:
+        return wide
+    return te.compute(wide.shape, lambda *i: wide[i].astype(data.dtype), name="narrowed")

@@ -1,4 +1,4 @@
-"""Weights that are stored in a narrower type than they are computed with."""
+"""Factors that are stored in a narrower type than they are computed with."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from tvm import te
 from . import KERNEL
 
 
-def widened(weight: te.Tensor) -> te.Tensor:
-    """`weight` in float32; itself where it is that already.
+def widened(factor: te.Tensor, kind: str = "widen") -> te.Tensor:
+    """`factor` in float32; itself where it is that already.
 
     A stage of its own, so that a schedule may widen a tile of weights once for many rows; inlined, every read widens.
+    Weights are of the `kind` widen, activations of the kind widen_data.
     """
-    if str(weight.dtype) == "float32":
-        return weight
-    return te.compute(weight.shape, lambda *i: weight[i].astype("float32"), name="widened", attrs={KERNEL: "widen"})
+    if str(factor.dtype) == "float32":
+        return factor
+    name = "widened" if kind == "widen" else "widened_data"
+    return te.compute(factor.shape, lambda *i: factor[i].astype("float32"), name=name, attrs={KERNEL: kind})

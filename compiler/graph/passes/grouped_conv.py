@@ -23,9 +23,11 @@ from ..kernels.padding import four
 from ..reshaped import Reshaped
 from ..rewriter import Constant, array_of, dtype_of, op_name, shape_of
 
+FLOATS = ("float32", "float16")  # of activations; sums are float32
+
 
 class _GroupedConv(Reshaped):
-    def __init__(self, mod: tvm.IRModule, fill: Fill, store: Callable[[np.ndarray, str], Constant]) -> None:
+    def __init__(self, mod: tvm.IRModule, fill: Fill, store: Callable[[np.ndarray, str, relax.Call], Constant]) -> None:
         super().__init__(mod)
         self.fill, self.store = fill, store
         self.count = 0
@@ -36,7 +38,7 @@ class _GroupedConv(Reshaped):
             return None
         data, weight = call.args
         shape, out, groups = shape_of(data), shape_of(call), int(call.attrs.groups)
-        if groups == 1 or not isinstance(weight, Constant) or not shape or not out or dtype_of(data) != "float32":
+        if groups == 1 or not isinstance(weight, Constant) or not shape or not out or dtype_of(data) not in FLOATS:
             return None
         array = array_of(weight)
         channels = out[3] // groups
@@ -53,7 +55,7 @@ class _GroupedConv(Reshaped):
         return self.bb.call_te(
             conv2d_grouped,
             source,
-            self.store(array, f"conv2d in groups {self.count}"),
+            self.store(array, f"conv2d in groups {self.count}", call),
             strides,
             four(call.attrs.padding),
             dilation,
@@ -68,6 +70,12 @@ class _GroupedConv(Reshaped):
 
         A depthwise convolution and a bias behind the shuffle are put before it, their constants permuted.
         """
+        narrowed = self._made_by("relax.astype", data)
+        if narrowed is not None:
+            result, groups = self._before_shuffle(narrowed.args[0])
+            if groups == 1:
+                return self.value(data), 1
+            return self.bb.emit(relax.op.astype(result, dtype_of(data))), groups
         bias, last = None, data
         add = self._made_by("relax.add", last)
         if add is not None and isinstance(add.args[1], Constant):
@@ -142,6 +150,9 @@ def _uses(func: relax.Function) -> dict[relax.Var, int]:
     return found
 
 
-def grouped_conv(mod: tvm.IRModule, fill: Fill, store: Callable[[np.ndarray, str], Constant]) -> tvm.IRModule:
-    """Apply the pass. `fill` says how many channels to compute, `store` makes a constant of a weight and its name."""
+def grouped_conv(
+    mod: tvm.IRModule, fill: Fill, store: Callable[[np.ndarray, str, relax.Call], Constant]
+) -> tvm.IRModule:
+    """Apply the pass. `fill` says how many channels to compute, `store` makes a constant of the weight of a call, which
+    it calls by a name."""
     return _GroupedConv(mod, fill, store).run()

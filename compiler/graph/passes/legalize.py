@@ -1,7 +1,7 @@
 """Lower operators to kernels: convolutions, pools, dense layers and concatenations to our own, the rest to TVM's.
 
 Requires: NHWC convolutions and pools with static shapes (`channels_last`).
-Ensures: no operator remains, only calls of functions; weights are stored in `storage` type, values stay float32.
+Ensures: no operator remains, only calls of functions; weights are stored in `storage` type, all arithmetic is float32.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ..kernels.padding import four
 from ..kernels.pool2d import pool2d
 from ..kernels.winograd import conv2d_winograd, transform_weight
 from ..rewriter import Constant, array_of, dtype_of, shape_of
+from .grouped_conv import FLOATS
 
 PATTERN = {"op_pattern": FUSES_ELEMENTWISE}
 HALF_MAX = float(np.finfo("float16").max)
@@ -33,11 +34,19 @@ class Legalizer:
     """Counts convolutions as it lowers them and keeps what was chosen for each.
 
     `storage` is the type that weights are kept in (`float32` or `float16`); one that float16 cannot hold stays wide.
-    `fill` says how many channels a convolution computes so that they fill vectors.
+    `fill` says how many channels a convolution computes so that they fill vectors. With `only_marked`, weights are
+    narrow only where the operator says that its factors may be, by an `out_dtype` (`half_activations`).
     """
 
-    def __init__(self, storage: str = "float32", chooser: Choose | None = None, fill: Fill = unfilled) -> None:
+    def __init__(
+        self,
+        storage: str = "float32",
+        chooser: Choose | None = None,
+        fill: Fill = unfilled,
+        only_marked: bool = False,
+    ) -> None:
         self.storage = storage
+        self.only_marked = only_marked
         self.fill = fill
         self.chooser = chooser or (lambda _, conv: choose(conv))
         self.convolutions: list[Convolution] = []
@@ -65,9 +74,10 @@ class Legalizer:
     def _default(self, bb: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
         return call.op.get_attr("FLegalize")(bb, call)
 
-    def weight(self, array: np.ndarray, name: str) -> Constant:
-        """`array` as it is stored."""
-        if self.storage == "float16" and array.dtype == np.float32:
+    def weight(self, array: np.ndarray, name: str, call: relax.Call) -> Constant:
+        """`array`, a weight of `call`, as it is stored."""
+        narrow = self.storage == "float16" and (not self.only_marked or str(call.attrs.out_dtype) == "float32")
+        if narrow and array.dtype == np.float32:
             if np.abs(array).max(initial=0.0) <= HALF_MAX:
                 return relax.const(array.astype("float16"))
             self.kept_wide.append(name)
@@ -77,7 +87,7 @@ class Legalizer:
         attrs = call.attrs
         data, weight = call.args
         shape, kernel, out = shape_of(data), shape_of(weight), shape_of(call)
-        if str(attrs.data_layout) != "NHWC" or not shape or not kernel or not out or str(data.ty.dtype) != "float32":
+        if str(attrs.data_layout) != "NHWC" or not shape or not kernel or not out or dtype_of(data) not in FLOATS:
             return self._default(bb, call)
         strides, dilation = _two(attrs.strides), _two(attrs.dilation)
         pads, groups = four(attrs.padding), int(attrs.groups)
@@ -89,7 +99,7 @@ class Legalizer:
         self.algorithms.append(algorithm)
         name = f"conv2d {index}"
         if algorithm.tile:
-            transformed = self.weight(transform_weight(array_of(weight), algorithm.tile), name)
+            transformed = self.weight(transform_weight(array_of(weight), algorithm.tile), name, call)
             self.weights.append(transformed)
             return bb.call_te(
                 conv2d_winograd,
@@ -108,7 +118,7 @@ class Legalizer:
             if filled > out[3]:
                 channels = out[3]
                 array = np.pad(array, [(0, 0)] * 3 + [(0, filled - channels)])
-            weight = self.weight(array, name)
+            weight = self.weight(array, name, call)
         self.weights.append(weight if constant else None)
         return bb.call_te(
             conv2d,
@@ -126,7 +136,7 @@ class Legalizer:
     def pool2d(self, bb: relax.BlockBuilder, call: relax.Call, kind: str) -> relax.Expr:
         attrs = call.attrs
         shape = shape_of(call.args[0])
-        if str(attrs.layout) != "NHWC" or not shape or str(call.args[0].ty.dtype) != "float32":
+        if str(attrs.layout) != "NHWC" or not shape or dtype_of(call.args[0]) not in FLOATS:
             return self._default(bb, call)
         return bb.call_te(
             pool2d,
@@ -147,9 +157,9 @@ class Legalizer:
         left, right = shape_of(data), shape_of(weight)
         if left is None or right is None or len(left) != 2 or len(right) != 2:
             return self._default(bb, call)
-        if str(data.ty.dtype) != "float32" or not isinstance(weight, Constant):
+        if dtype_of(data) not in FLOATS or not isinstance(weight, Constant):
             return self._default(bb, call)
-        stored = self.weight(array_of(weight), f"dense {right[0]}x{right[1]}")
+        stored = self.weight(array_of(weight), f"dense {right[0]}x{right[1]}", call)
         return bb.call_te(dense, data, stored, primfunc_name_hint="dense", primfunc_attrs=PATTERN)
 
     def concat(self, bb: relax.BlockBuilder, call: relax.Call) -> relax.Expr:

@@ -1,0 +1,80 @@
+"""A model lowered for GPUs: the same kernels for all of them, so that compiling for several lowers it once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compiler.build import front, storage_of
+
+if TYPE_CHECKING:
+    import tvm
+
+    from compiler.frontend import Model
+    from compiler.graph.pipeline import Dump, Lowered
+
+HALF = "float16"
+
+
+@dataclass(frozen=True)
+class LoweredForGpus:
+    """Kernels and the calls between them, before any is scheduled.
+
+    `kept_fp32` maps a tensor of the cleaned graph that FP16 cannot hold to the largest magnitude seen; kernels that
+    read it compute with FP32 factors.
+    """
+
+    lowered: Lowered
+    kept_fp32: dict[str, float]
+    dumper: Dump | None = None
+
+
+def lower_for_gpus(
+    model: Model, precision: str = "fp32", io_precision: str = "fp32", dump: Path | None = None
+) -> LoweredForGpus:
+    """`model` as the kernels of a GPU. In FP16 activations are kept in FP16, too, but for tensors that it cannot hold.
+
+    Raises EdgetuneError for a model that cannot be imported or, in FP16, not be computed by ONNX Runtime.
+    """
+    from compiler.graph import pipeline
+    from compiler.graph.algorithms import Algorithm
+
+    storage = storage_of(precision)
+    laid_out, dumper, kept_fp32 = front_for_gpus(model, precision, io_precision, dump)
+    # Winograd has no schedule for GPUs yet.
+    lowered = pipeline.lower(
+        laid_out, storage, lambda index, conv: Algorithm.DIRECT, dumper, only_marked=storage == HALF
+    )
+    return LoweredForGpus(lowered, kept_fp32, dumper)
+
+
+def front_for_gpus(
+    model: Model, precision: str, io_precision: str = "fp32", dump: Path | None = None
+) -> tuple[tvm.IRModule, Dump | None, dict[str, float]]:
+    """The model laid out for kernels of a GPU, the function that dumps later phases, and `kept_fp32`."""
+    from compiler.graph.passes.identifiers import identifiers
+
+    half = storage_of(precision) == HALF
+    kept_fp32 = _too_large(model) if half else {}
+    if kept_fp32:
+        from compiler.frontend.overflow import marked
+
+        model = marked(model, list(kept_fp32))
+    laid_out, dumper = front(model, io_precision, dump)
+    laid_out = identifiers(laid_out)
+    if half:
+        from compiler.graph.passes.half_activations import half_activations
+
+        laid_out = half_activations(laid_out)
+        if dumper:
+            dumper(laid_out, "half activations")
+    return laid_out, dumper, kept_fp32
+
+
+def _too_large(model: Model) -> dict[str, float]:
+    from compiler.bench.probes import probe_inputs
+    from compiler.frontend.overflow import SAMPLES, few_images, overflowing
+
+    few = few_images(model)
+    return overflowing(few, probe_inputs(few.inputs, SAMPLES))
