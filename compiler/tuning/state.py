@@ -69,7 +69,18 @@ class BoardSummary:
 class TuneState:
     """A model's tuning at one moment; budgets and estimates are None where there is none. `phase` is a word or two.
 
-    `notices` are lines to be shown once, new ones each time.
+@dataclass
+class Begins:
+    """What a run begins with: of its `tasks`, so many are `known` by records of their own on this device, and for the
+    others there are `records` of `kernels` similar kernels."""
+
+    tasks: int = 0
+    known: int = 0
+    records: int = 0
+    kernels: int = 0
+
+
+    `notices` are lines to be shown once, new ones each time. `begins` is what the run begins with.
     """
 
     tasks: list[TaskState]
@@ -86,11 +97,12 @@ class TuneState:
 
 @dataclass
 class TuneSummary:
+    begins: Begins = field(default_factory=Begins)
     """How tuning ended. `latency_seconds` is the sum of the best kernels over the model's layers: an estimate.
 
     `spent` says where the wall time went, in seconds by step. `resumed` counts trials of an interrupted run that this
     one went on from; they are part of `trials`. `lost` is the end for want of boards. `boards` are those that measured,
-    none where this machine did.
+    none where this machine did. `begins` is what the run began with.
     """
 
     tasks: list[TaskState]
@@ -108,4 +120,5 @@ class TuneSummary:
     @property
     def trials_per_minute(self) -> float | None:
         """Trials a minute, those of an interrupted run and its time included; None where there is no time yet."""
+    begins: Begins = field(default_factory=Begins)
         return 60 * self.trials / self.seconds if self.seconds > 0 else None
