@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -57,6 +58,7 @@ class TuneOptions:
     export_batch: str | None = None
     import_results: str | None = None
     build_cluster: str | None = None
+    no_warm_start: bool = False
 
     @property
     def offline(self) -> bool:
@@ -108,6 +110,8 @@ def tune(sources: Sequence[str], output: Output, options: TuneOptions) -> None:
             return
         store = stack.enter_context(opened_store(options.logs, target, place.machine))
         _take_in(store, options.others, output)
+        if not options.no_warm_start:
+            _take_in_similar(store, target, place.machine)
         output.note(_settings(target, store, options, seconds))
         summaries = []
         for job in jobs:
@@ -151,6 +155,15 @@ def _take_in(store: Store, sources: Sequence[str], output: Output) -> None:
             report = import_logs(store, source)
         warn_of(output, report)
         output.note(f"{source}: {report.added} records added, {report.known} were there already")
+
+
+def _take_in_similar(store: Store, target: targets.Target, machine: targets.Machine | None) -> None:
+    """Take in the logs that come with edgetune for the most similar device, where there is nothing of this one."""
+    from compiler.commands.store import NO_SHIPPED
+    from compiler.records.nearest.shipped import import_nearest_shipped
+
+    if not os.environ.get(NO_SHIPPED):
+        import_nearest_shipped(store, target, targets.fingerprint(target, machine=machine))
 
 
 def _failed(summary: TuneSummary) -> bool:
@@ -236,6 +249,7 @@ def _tune(
             progress=safe_point,
             runner=runner,
             builder=builder,
+            warm=not options.no_warm_start,
         )
     if interrupts.pending:
         summary.interrupted = True
@@ -286,6 +300,7 @@ def _show(job: _Job, summary: TuneSummary, output: Output) -> None:
                 "ended": summary.ended,
                 "interrupted": summary.interrupted,
                 "resumed": summary.resumed,
+                "begins": asdict(summary.begins),
                 "spent": summary.spent,
                 "trials_per_minute": summary.trials_per_minute,
                 "lost": summary.lost,

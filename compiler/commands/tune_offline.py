@@ -117,6 +117,7 @@ def _export(
             dump=Path(options.dump) if options.dump else None,
             say=step,
             builder=builder,
+            warm=not options.no_warm_start,
         )
     known = store.fingerprints().get(fingerprint.id, 0)
     after = f", after {fmt.count(known, 'record')} of {fingerprint}" if known else ""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from compiler.report.output import Output
-    from compiler.tuning.state import BoardsState, TaskState, TuneState
+    from compiler.tuning.state import Begins, BoardsState, TaskState, TuneState
 
 _LINE_EVERY_S = 10.0
 _REDRAW_EVERY_S = 0.25
@@ -38,6 +38,7 @@ class TuneProgress:
         """The state as it is now."""
         if self._first is None:
             self._first = (state.trials, state.seconds)
+            self._output.note(f"{self._label}: {begins_words(state.begins)}")
         for line in state.notices:
             self._output.warn(line)
         now = time.monotonic()
@@ -104,6 +105,18 @@ class TuneProgress:
         if len(ranked) > _ROWS:
             table.add_row(Text(f"{len(ranked) - _ROWS} smaller tasks"), *[Text("")] * (len(COLUMNS) - 1))
         return Group(Text(self._label, style="bold"), table, Text(self._line(state)))
+
+
+def begins_words(begins: Begins) -> str:
+    """What a run begins with, in a line."""
+    known = f"records of its own for {begins.known} of {fmt.count(begins.tasks, 'task')}" if begins.known else ""
+    similar = (
+        f"{fmt.count(begins.records, 'record')} of {fmt.count(begins.kernels, 'similar kernel')}"
+        if begins.records
+        else ""
+    )
+    found = " and ".join(part for part in (known, similar) if part)
+    return f"starts from {found or 'no records'}"
 
 
 def _boards(boards: BoardsState) -> str:

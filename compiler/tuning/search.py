@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +16,7 @@ from tvm import s_tir
 from compiler.graph.scheduling import design_spaces, pack_weights, plain
 from compiler.graph.variants import Task
 from compiler.records.record import Record, trace_id
-from compiler.records.workload import apply_trace, trace_text
+from compiler.records.workload import apply_trace, replay, trace_text
 
 if TYPE_CHECKING:
     from schedules.cpu.tiles import Hardware
@@ -89,6 +92,24 @@ class Search:
         """A record's schedule as a candidate; None where its trace does not apply."""
         sch = apply_trace(record, self.task.mod)
         return None if sch is None else self._candidate(sch)
+
+    @cached_property
+    def traces(self) -> list[str]:
+        """The design spaces as texts of traces, at their defaults and before their weights are packed."""
+        return [trace_text(space) for space in self.spaces]
+
+    def at(self, space: int, choices: Mapping[int, Sequence[int]]) -> Candidate | None:
+        """The point of a design space where the samples, by the numbers of their instructions, are `choices`, and the
+        others at their defaults; None where the kernel cannot be scheduled so."""
+        instructions, decisions = json.loads(self.traces[space])
+        chosen = [[number, list(choices.get(number, default))] for number, default in decisions]
+        try:
+            sch = replay(json.dumps([instructions, chosen]), self.task.mod)
+            pack_weights(sch)
+        except Exception as error:  # noqa: BLE001 - TVM's schedule errors have no common type
+            _log.debug("a point of a space does not apply: %s", error)
+            return None
+        return self._candidate(sch)
 
     def start(self, records: list[Record], tried: frozenset[str]) -> None:
         """Begin searching, knowing `records` (successful ones, any order) and the traces `tried` before."""

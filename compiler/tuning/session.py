@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import targets
 from compiler.build import RECORDS_TRIED
+from compiler.records.nearest.devices import Device
 from compiler.records.record import Record, clean_error, now
 from compiler.tuning.budget import Budget, Spending
 from compiler.tuning.ranking import Ranking, fastest
 from compiler.tuning.resume import Run
-from compiler.tuning.state import BoardSummary, TaskState, TuneState, TuneSummary
+from compiler.tuning.state import Begins, BoardSummary, TaskState, TuneState, TuneSummary
 from compiler.tuning.work import Measured, Trial, Work
 from compiler.tuning.workers import Outcome
 from targets.cpuinfo import usable_cpus
@@ -55,13 +56,16 @@ class Session:
         chosen: set[int] | None,
         runner: Runner,
         progress: Progress | None,
+        warm: bool = True,
     ) -> None:
-        """`chosen` are the numbers of the tasks to tune, None for all of `states`."""
+        """`chosen` are the numbers of the tasks to tune, None for all of `states`. `warm` is whether a task without
+        records of its own may begin from similar ones."""
         from compiler.graph.scheduling import cpu_hardware
         from compiler.graph.variants import Task
         from compiler.records.trust.admission import admit
         from compiler.tuning.search import Search, cost_model
-        from compiler.tuning.warm_start import warm_start
+        from compiler.tuning.warm_start.beginning import Beginning
+        from compiler.tuning.warm_start.cost_model import teach
         from compiler.version import tool_version
 
         self.target, self.store, self.expanded, self.seed, self.runner = target, store, expanded, seed, runner
@@ -85,7 +89,6 @@ class Session:
         admit(store, kernels, lambda digest: store.top(digest, self.fingerprint.id, RECORDS_KNOWN))
         tvm_target, hardware = target.to_tvm(), cpu_hardware(target)
         model_of_cost = cost_model(seed)
-        warm_start(model_of_cost, store, self.fingerprint.id, tvm_target, expanded.tasks)
         self.state = TuneState(states, self.resumed, 0, budget.trials, seconds, budget.seconds)
         wanted = [s for s in states if chosen is None or s.index in chosen]
         by_hash: dict[str, Task] = expanded.tasks
@@ -99,6 +102,19 @@ class Session:
         for state in states:
             state.trials = done.get(state.hash, 0)
             state.best_seconds = self._best(state.hash)
+        # What this run has measured before it was interrupted makes no other beginning.
+        known = {s.hash for s in states if s.best_seconds is not None and self._count_before(s.hash) > s.trials}
+        self._beginning: Beginning | None = None
+        if warm:
+            device = Device(self.fingerprint.id, target.config(), self.fingerprint.device, target.cores)
+            self._beginning = Beginning(store, device, {s.hash: kernels[s.hash] for s in wanted}, known)
+            teach(model_of_cost, store, self._beginning.lessons(expanded.tasks), tvm_target)
+        self.state.begins = Begins(
+            tasks=len(wanted),
+            known=sum(s.hash in known for s in wanted),
+            records=self._beginning.records if self._beginning else 0,
+            kernels=self._beginning.kernels if self._beginning else 0,
+        )
 
     def untried(self) -> list[Work]:
         """The tasks that this run has not measured yet, the largest first."""
@@ -116,10 +132,15 @@ class Session:
 
     def next(self, count: int, without: Sequence[Work] = ()) -> list[Work]:
         """Up to `count` tasks to search now, of those that are not in `without`."""
-        return self.ranking.next([w for w in self.work if w not in without], self.seconds, count)
+        waiting = self._beginning.waiting if self._beginning else ()
+        return self.ranking.next([w for w in self.work if w not in without], self.seconds, count, waiting)
 
     def propose(self, work: Work) -> list[Candidate]:
-        """The next candidates of a task; none where its search has come to an end."""
+        """The next candidates of a task: what was fast for similar kernels, then what its search finds; none where that
+        has come to an end."""
+        seeds = self._beginning.seeds(work.search) if self._beginning else []
+        if seeds:
+            return seeds
         if not work.searching:
             records = self.store.top(work.state.hash, self.fingerprint.id, RECORDS_KNOWN, vetted=True)
             work.search.start(records, self.store.tried(work.state.hash, self.fingerprint.id))
@@ -173,11 +194,14 @@ class Session:
 
     def _count(self, workload: str) -> int:
         """The number of a task's next trial, counted once: a store of a million records takes milliseconds for it."""
-        before = self._made.get(workload)
-        if before is None:
-            before = self.store.trials(workload, self.fingerprint.id)
+        before = self._count_before(workload)
         self._made[workload] = before + 1
         return before + 1
+
+    def _count_before(self, workload: str) -> int:
+        if workload not in self._made:
+            self._made[workload] = self.store.trials(workload, self.fingerprint.id)
+        return self._made[workload]
 
     def keep_failure(self, trial: Trial, error: str) -> list[float]:
         """Keep a trial that failed before it could be measured."""
@@ -241,6 +265,7 @@ class Session:
             resumed=self.resumed,
             spent=dict(self.spent),
             boards=list(boards),
+            begins=self.state.begins,
         )
 
     def _best(self, workload: str) -> float | None:

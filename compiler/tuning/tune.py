@@ -71,14 +71,16 @@ def tune(
     progress: Progress | None = None,
     runner: Runner | None = None,
     builder: Builder | None = None,
+    warm: bool = True,
 ) -> TuneSummary:
     """Search schedules for the kernels of `model` and keep every measurement in `store`.
 
     `runner` is where candidates are measured (None: this machine) and `builder` where they are built (None: this
     machine's cores). Every task is measured once, at its best record or its zero-trial schedule, before any gets a
-    second round, and the best kernels are compared with plain ones at the end, within the budget. After
-    Ctrl-C the summary says `interrupted`, and when no board is left `lost`; the same call goes on from an interrupted,
-    lost or killed run, counting its trials.
+    second round; unless `warm` is False, that is of what was fast for similar kernels where a task has no record of its
+    own. The best kernels are compared with plain ones at the end, within the budget. After Ctrl-C the summary says
+    `interrupted`, and when no board is left `lost`; the same call goes on from an interrupted, lost or killed run,
+    counting its trials.
     Raises EdgetuneError where this machine is not the target, UsageError for a task that does not exist.
     """
     if runner is None:
@@ -100,7 +102,9 @@ def tune(
             unknown = sorted(tasks - {s.index for s in states})
             if unknown:
                 raise UsageError(f"no task {unknown[0]}: {model.name} has tasks 1 to {len(states)}")
-        session = Session(model, target, store, budget, precision, seed, expanded, states, tasks, runner, progress)
+        session = Session(
+            model, target, store, budget, precision, seed, expanded, states, tasks, runner, progress, warm
+        )
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="edgetune-tune-"))
         return _run(session, builder, runner, Path(folder))
 

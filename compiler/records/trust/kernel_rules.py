@@ -1,7 +1,7 @@
 """What the IR of an imported workload may be, for it to be read at all: loops over arithmetic on tensors, and no more.
 
-Such a kernel is never built. It is read to learn from its records (see compiler/tuning/warm_start.py), since a fast
-schedule of one kernel says something about the next.
+Such a kernel is never built. It is read to learn from its records (see compiler/tuning/warm_start/cost_model.py), since
+a fast schedule of one kernel says something about the next.
 """
 
 from __future__ import annotations

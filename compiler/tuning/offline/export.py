@@ -67,13 +67,15 @@ def export_batch(
     dump: Path | None = None,
     say: Say = lambda what: None,
     builder: Builder | None = None,
+    warm: bool = True,
 ) -> Exported:
     """Write the next `trials` candidates for the kernels of `model` to `path`, and remember them in `store`.
 
-    The search goes on from the records of `fingerprint`. Every task that no batch of this model and target has brought
-    results of is in it once, at its best record or its zero-trial schedule, before any gets a second candidate. `say`
-    is told of each step. Raises UsageError for a task that does not exist, and EdgetuneError where nothing is left to
-    try, nothing can be built, or the file cannot be written.
+    The search goes on from the records of `fingerprint`; unless `warm` is False, a task without any begins from similar
+    ones, as in `tune`. Every task that no batch of this model and target has brought results of is in it once, at its
+    best record or its zero-trial schedule, before any gets a second candidate. `say` is told of each step.
+    Raises UsageError for a task that does not exist, and EdgetuneError where nothing is left to try, nothing can be
+    built, or the file cannot be written.
     """
     storage_of(precision)
     run = memory.run_id(model, target, precision)
@@ -88,7 +90,7 @@ def export_batch(
             raise UsageError(f"no task {unknown[0]}: {model.name} has tasks 1 to {len(states)}")
         carrier = Carrier(fingerprint)
         budget = Budget(trials=trials)
-        session = Session(model, target, store, budget, precision, seed, expanded, states, tasks, carrier, None)
+        session = Session(model, target, store, budget, precision, seed, expanded, states, tasks, carrier, None, warm)
         session.unfinished.finish()  # a batch is made anew, and not gone on with
         say(f"Proposing {trials} candidates")
         first = _propose(session, carrier, run, trials)

@@ -16,7 +16,7 @@ from compiler.records.trust import verdicts
 from compiler.records.workload import trace_text, workload_of
 from compiler.tuning.search import Search
 from compiler.tuning.tune import expand
-from compiler.tuning.warm_start import warm_start
+from compiler.tuning.warm_start.cost_model import teach
 from tests.records.trust.kernels import claim, edited
 from tests.tuning import models
 
@@ -103,6 +103,6 @@ def test_a_warm_start_learns_from_imported_kernels_once_they_were_looked_at(expa
             for workload in (kept.hash, strange.hash):
                 store.add_many([claim(trace, workload=workload, seconds=(0.001 + number,))], origin="a stranger")
         taught = Pupil()
-        learned = warm_start(taught, store, fingerprint, TARGET.to_tvm())
+        learned = teach(taught, store, [(w, fingerprint) for w in (kept.hash, strange.hash)], TARGET.to_tvm())
         assert 0 < learned == taught.lessons <= 12
         assert verdicts.verdict_of(store, strange.hash, "kernel") is verdicts.Verdict.QUARANTINED

@@ -1,4 +1,4 @@
-"""What the cost model knows before the first trial: kernels of other tasks and models, measured on this device.
+"""What the cost model knows before the first trial: similar kernels, measured on this device or a similar one.
 
 The model ranks candidates by features of their loops and memory accesses (Zheng et al., "Ansor", OSDI 2020), so what
 was fast in one convolution says something about the next.
@@ -6,7 +6,7 @@ was fast in one convolution says something about the next.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from compiler.errors import EdgetuneError
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
     from compiler.records.record import Record
     from compiler.records.store import Store
 
-KERNELS = 12  # the most often measured ones; more teach little and take a tenth of a second each
+KERNELS = 12  # more teach little and take a tenth of a second each
 RECORDS = 16  # of a kernel, from its fastest to its slowest
 LEAST = 8  # fewer records of a kernel (what a shared log is pruned to) do not tell fast from slow
 
 
-def warm_start(
-    model: Any, store: Store, fingerprint: str, target: tvm.target.Target, without: Collection[str] = ()
-) -> int:
-    """Train `model` (of `search.cost_model`) on records of `fingerprint` in `store`; how many it learned from.
+def teach(model: Any, store: Store, kernels: Sequence[tuple[str, str]], target: tvm.target.Target) -> int:
+    """Train `model` (of `search.cost_model`) on records of `kernels`, (workload, fingerprint), the best teacher first;
+    how many records it learned from.
 
-    Workloads `without` are left to the searches that they belong to. What does not load or apply is left out.
+    They are those of the first KERNELS that tell fast from slow. Only times of one kernel on one device are compared,
+    so that a similar device teaches as well; a kernel that is given twice teaches with its first device. What does not
+    load or apply is left out.
     """
     from tvm.s_tir import meta_schedule as ms
 
-    known = [s for s in store.summary(fingerprint) if s.workload not in without and s.trials >= LEAST]
-    known.sort(key=lambda s: (-s.trials, s.workload))
+    devices = _telling(store, kernels)
     learned = 0
     lessons = []
     chosen: dict[str, tuple[tvm.IRModule, list[Record]]] = {}
-    for digest in admit_kernels(store, [summary.workload for summary in known[:KERNELS]]):
+    for digest in admit_kernels(store, list(devices)):
         workload = store.workload(digest)
-        records = store.top(digest, fingerprint, 8 * RECORDS)
+        records = store.top(digest, devices[digest], 8 * RECORDS)
         if workload is None or len(records) < LEAST:
             continue
         try:
@@ -67,3 +67,14 @@ def warm_start(
         )
         learned += len(schedules)
     return learned
+
+
+def _telling(store: Store, kernels: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The fingerprint to learn from, by workload, for the first KERNELS of `kernels` with enough records."""
+    found: dict[str, str] = {}
+    for workload, fingerprint in kernels:
+        if len(found) == KERNELS:
+            break
+        if workload not in found and len(store.top(workload, fingerprint, LEAST)) == LEAST:
+            found[workload] = fingerprint
+    return found

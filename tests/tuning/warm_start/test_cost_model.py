@@ -15,7 +15,7 @@ from compiler.records.record import Record, now
 from compiler.records.store import Store, open_store
 from compiler.records.workload import workload_of
 from compiler.tuning.search import Search, cost_model
-from compiler.tuning.warm_start import LEAST, RECORDS, warm_start
+from compiler.tuning.warm_start.cost_model import LEAST, RECORDS, teach
 from compiler.tvm_setup import prepare
 from tests.schedules.kernels_for_tests import conv_case
 
@@ -82,15 +82,15 @@ def test_records_of_other_kernels_train_the_model(tmp_path: Path) -> None:
         kept = [keep(store, t, 24) for t in known]
         assert all(k >= LEAST for k in kept)
         model = cost_model(1)
-        learned = warm_start(model, store, DEVICE.id, TARGET.to_tvm())
+        learned = teach(model, store, [(t.hash, DEVICE.id) for t in known], TARGET.to_tvm())
         assert 4 * LEAST <= learned <= 4 * RECORDS
         assert model.booster is not None and model.data_size == learned
         looking = search(other, model)
         spaces = [ms.MeasureCandidate(s, ms.arg_info.ArgInfo.from_entry_func(other.mod, True)) for s in looking.spaces]
         scores = model.predict(ms.TuneContext(other.mod, target=TARGET.to_tvm(), num_threads=1), spaces)
         assert np.isfinite(scores).all() and len(set(scores.round(9))) > 1, "it tells candidates apart"
-        assert warm_start(cost_model(1), store, DEVICE.id, TARGET.to_tvm(), {t.hash for t in known}) == 0
-        assert warm_start(cost_model(1), store, "another-device", TARGET.to_tvm()) == 0
+        assert teach(cost_model(1), store, [], TARGET.to_tvm()) == 0
+        assert teach(cost_model(1), store, [(known[0].hash, "another-device")], TARGET.to_tvm()) == 0
 
 
 def test_pruned_records_teach_nothing(tmp_path: Path) -> None:
@@ -98,5 +98,5 @@ def test_pruned_records_teach_nothing(tmp_path: Path) -> None:
         assert keep(store, task(32), LEAST - 1) == LEAST - 1
     with open_store(tmp_path / "pruned") as store:
         model = cost_model(1)
-        assert warm_start(model, store, DEVICE.id, TARGET.to_tvm()) == 0
+        assert teach(model, store, [(task(32).hash, DEVICE.id)], TARGET.to_tvm()) == 0
         assert model.booster is None
