@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from compiler.bench.classified import Classification
 from compiler.bench.conditions import Conditions
+from compiler.bench.mlperf.outcome import Mlperf
 from compiler.bench.profile import ProfileReport
 from compiler.bench.stability import Stability
 from compiler.bench.statistics import Latency, Ratio
@@ -20,7 +21,7 @@ class Result(Struct, frozen=True, kw_only=True):
     `tuned_tasks`, `tasks` and `trials` are None for peers, `images_per_s` is None where the model has no batch.
     What follows `started` came later, and older lines have none of it: `reason` says why a cell of a suite has no
     figures; `ratios` and `missing` (peer: why) are in our own line only, and so are `profile` and `classification`,
-    which --profile and --dataset add.
+    which --profile and --dataset add, and `mlperf`, which --mlperf adds.
     """
 
     schema: int = SCHEMA
@@ -54,3 +55,4 @@ class Result(Struct, frozen=True, kw_only=True):
     settings: dict[str, str] = {}
     profile: ProfileReport | None = None
     classification: Classification | None = None
+    mlperf: Mlperf | None = None

@@ -21,6 +21,7 @@ from compiler.commands.build_package import BuildRequest, build_package
 from compiler.commands.dataset import DataOptions
 from compiler.commands.device import DeviceOptions, Place, opened_place
 from compiler.commands.hardware import must_fit, must_have_cpus, must_run
+from compiler.commands.mlperf import LoadOptions, under_load
 from compiler.commands.source import is_package, must_exist, opened_package
 from compiler.commands.store import must_agree, records_at_hand
 from compiler.errors import EdgetuneError, UsageError
@@ -62,6 +63,7 @@ class BenchOptions:
     seconds: float
     profile: bool
     aa: bool
+    load: LoadOptions
     data: DataOptions
     logs: str | None
     seed: int
@@ -82,6 +84,7 @@ def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None
     peers = parse.choices(options.vs, "--vs", peer_names()) if options.vs else []
     protocol = Protocol(runs=options.runs, seconds=options.seconds, tolerance=TOLERANCE)
     options.data.check()
+    options.load.check()
     if options.aa:
         _must_fit_aa(options)
     must_agree(options.logs, options.zero_trial)
@@ -110,13 +113,20 @@ def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None
                         lines.append((label, line))
                         continue
                     report, profile = measured(subject, label, peers, protocol, options, step, place)
+                    try:
+                        for loaded in under_load(report, subject, options, step, place):
+                            report = loaded
+                    except EdgetuneError as error:
+                        failures.append(error)
+                        output.warn(f"{label} was not measured to the end under MLPerf's load: {error}")
+                    finally:
+                        # Written at once: what was measured survives a Ctrl-C.
+                        output.json([msgspec.structs.replace(report.results[0], profile=profile), *report.results[1:]])
             except EdgetuneError as error:
                 failures.append(error)
                 output.warn(f"{label} was not measured: {error}")
                 continue
             reports.append(report)
-            # Written at once: what was measured survives a Ctrl-C.
-            output.json([msgspec.structs.replace(report.results[0], profile=profile), *report.results[1:]])
             if profile is not None:
                 profiles.append((label, profile))
     if reports:
@@ -142,6 +152,8 @@ def _must_fit_aa(options: BenchOptions) -> None:
     """Raises UsageError for what --aa does not go with."""
     if options.vs is not None or options.profile or options.data.dataset is not None:
         raise UsageError("--aa measures one package beside itself: leave out --vs, --profile and --dataset")
+    if options.load.wanted:
+        raise UsageError("--aa measures one package beside itself: leave out --mlperf")
     if not options.device.local:
         raise UsageError("--aa is for this machine: leave out --rpc and --ssh")
     if "runs" in options.given:
@@ -163,9 +175,10 @@ def _subjects(
     sources: Sequence[str], output: Output, options: BenchOptions, step: Steps, place: Place
 ) -> Iterator[tuple[str, AbstractContextManager[Subject]]]:
     """A label and a context that opens it, for everything to measure."""
+    with_model = options.vs is not None or options.data.dataset is not None or options.load.judged
     for source in sources:
         if is_package(source):
-            yield source, _opened(source, step, options.vs is not None or options.data.dataset is not None)
+            yield source, _opened(source, step, with_model)
             continue
         batches = parse.batches(options.batches) if options.batches else [None]
         for batch in batches:

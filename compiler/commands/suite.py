@@ -42,6 +42,8 @@ def bench_suite(which: str, json: str | None, output: Output, options: BenchOpti
             raise UsageError(f"a suite says this itself: leave out {option}")
     if options.aa:
         raise UsageError("--aa is no part of a suite")
+    if options.load.wanted:
+        raise UsageError("--mlperf is of single packages: leave it out of a suite")
     options.data.check()
     path = Path(json)
     must_append(path, "--json")

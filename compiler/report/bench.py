@@ -9,6 +9,7 @@ from compiler.bench.profile import ProfileReport
 from compiler.bench.result import Result
 from compiler.bench.run import BenchReport
 from compiler.report import format as fmt
+from compiler.report.mlperf import show_load
 from compiler.report.output import Output
 
 _KERNELS_SHOWN = 30
@@ -46,6 +47,7 @@ def show_bench(output: Output, reports: Iterable[BenchReport]) -> None:
                 output.warn(f"{report.results[0].model}: {problem}")
         for peer, reason in report.missing:
             output.warn(f"{peer} was not measured: {reason}")
+    show_load(output, reports)
     said: dict[str, None] = {}
     for report in reports:
         for result in report.results:

@@ -12,6 +12,7 @@ from compiler.report.document.comparison import comparison_section
 from compiler.report.document.figures import latency_section, ratio_section, results_section
 from compiler.report.document.layers import layer_sections
 from compiler.report.document.methods import methods_section
+from compiler.report.document.mlperf import mlperf_section
 from compiler.report.document.parts import Chart, Column, Document, Section, Table
 from compiler.report.document.reading import Loaded
 from compiler.report.document.speed import speed_section
@@ -32,6 +33,7 @@ def compose(loaded: Loaded) -> Document:
             ratio_section(found, devices),
             results_section(found),
             latency_section(found, devices),
+            mlperf_section(found),
             accuracy_section(found),
             *layer_sections(found, devices),
         ]

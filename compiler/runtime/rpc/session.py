@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -29,6 +29,7 @@ _CALL_SECONDS = 1.0
 _FEWEST = 4
 """Runs that such a call makes at least, where so many are wanted."""
 
+T = TypeVar("T")
 Sent = Callable[[int, int], None]
 """Told how many bytes of how many were sent."""
 
@@ -82,18 +83,25 @@ class RemoteExecutable:
 
         def call() -> dict[str, np.ndarray]:
             self._set_inputs(arrays)
-            self._vm.invoke_stateful("main")
-            started = time.perf_counter()
-            tensors = [tensor.numpy() for tensor in flatten(self._vm.get_outputs("main"))]
-            self.transfers.append(Transfer(sum(t.nbytes for t in tensors), time.perf_counter() - started))
-            if len(tensors) != len(self.outputs):
-                raise EdgetuneError(
-                    f"the library returns {len(tensors)} outputs and its manifest lists {len(self.outputs)}"
-                )
-            return {spec.name: tensor for spec, tensor in zip(self.outputs, tensors, strict=True)}
+            return self._invoke()
 
         result: dict[str, np.ndarray] = self._do("run", call)
         return result
+
+    def hold(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call `function`; the board computes for whoever asks it (see `Executable.hold`)."""
+        return function(*arguments)
+
+    def prepare(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], dict[str, np.ndarray]]:
+        """A run whose inputs are on the board already (see `Executable.prepare`)."""
+        arrays = check_inputs(self.inputs, inputs)
+        tensors = self._do("run", lambda: self._sent(arrays))
+
+        def call() -> dict[str, np.ndarray]:
+            self._vm.set_input("main", *tensors)
+            return self._invoke()
+
+        return lambda: self._do("run", call)
 
     def timed(
         self,
@@ -123,7 +131,23 @@ class RemoteExecutable:
         """Not done on boards yet. Raises UsageError."""
         raise UsageError("kernels are profiled on this machine only: leave out --profile, or --rpc and --ssh")
 
+    def _invoke(self) -> dict[str, np.ndarray]:
+        """Run on the inputs that are set, and fetch the outputs."""
+        self._vm.invoke_stateful("main")
+        started = time.perf_counter()
+        tensors = [tensor.numpy() for tensor in flatten(self._vm.get_outputs("main"))]
+        self.transfers.append(Transfer(sum(t.nbytes for t in tensors), time.perf_counter() - started))
+        if len(tensors) != len(self.outputs):
+            raise EdgetuneError(
+                f"the library returns {len(tensors)} outputs and its manifest lists {len(self.outputs)}"
+            )
+        return {spec.name: tensor for spec, tensor in zip(self.outputs, tensors, strict=True)}
+
     def _set_inputs(self, arrays: list[np.ndarray]) -> None:
+        self._vm.set_input("main", *self._sent(arrays))
+
+    def _sent(self, arrays: list[np.ndarray]) -> list[Any]:
+        """The arrays as tensors on the board."""
         import tvm
 
         started = time.perf_counter()
@@ -132,8 +156,8 @@ class RemoteExecutable:
             tensor = tvm.runtime.empty(array.shape, array.dtype.name, self._tvm_device)
             tensor.copyfrom(array)
             tensors.append(tensor)
-        self._vm.set_input("main", *tensors)
         self.transfers.append(Transfer(sum(a.nbytes for a in arrays), time.perf_counter() - started))
+        return tensors
 
     def _series(self, runs: int, seconds: float, limit: float | None) -> list[float]:
         """As `time_invocations` does it, in calls of about a second each."""
