@@ -65,6 +65,7 @@ def test_a_wheel_has_the_code_and_the_shipped_records(tmp_path: Path) -> None:
 
 def test_the_lock_pins_everything_that_pyproject_asks_for() -> None:
     from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = (ROOT / "requirements.lock").read_text().splitlines()
@@ -79,7 +80,7 @@ def test_the_lock_pins_everything_that_pyproject_asks_for() -> None:
     for asked in map(Requirement, wanted):
         if asked.name == "edgetune":  # an extra that brings another one
             continue
-        found = [pin for pin in pins if pin.name.lower() == asked.name.lower()]
+        found = [pin for pin in pins if canonicalize_name(pin.name) == canonicalize_name(asked.name)]
         assert found, f"{asked} is not in requirements.lock: make lock"
         for pin in found:
             (exact,) = pin.specifier
