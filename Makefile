@@ -67,7 +67,7 @@ bench: setup
 LOCK := uv pip compile --quiet --universal --python-version 3.10 --no-header --upgrade
 
 lock:
-	$(LOCK) --extra cuda --extra peers --extra mlperf --extra report --extra rpc --extra cluster --extra s3 --extra hf --extra dev -o requirements.lock pyproject.toml
+	$(LOCK) --extra cuda --extra peers --extra report --extra rpc --extra cluster --extra s3 --extra hf --extra dev -o requirements.lock pyproject.toml
 	$(LOCK) --extra linker -c requirements.lock --no-annotate -o $(OUT)/linker.txt pyproject.toml
 	grep '^ziglang==' $(OUT)/linker.txt > requirements-linker.lock
 
