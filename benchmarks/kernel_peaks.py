@@ -73,7 +73,7 @@ def profiled(model: str, options: argparse.Namespace) -> tuple[list[dict], objec
         peak = measure_peak(threads)
         with LocalSession(threads) as session:
             executable = session.load(package)
-            report = profile(executable, probe_inputs(package.manifest.inputs, 1, 0)[0], runs=20, peak=peak)
+            report = profile(executable, probe_inputs(package.manifest.inputs, 1, 0)[0], runs=20, peak=peak).report
     return [_row(kernel, package.manifest.kernels) for kernel in report.rows], report
 
 

@@ -242,7 +242,20 @@ def test_verify_refuses_a_model_that_has_changed(package: Path, tmp_path: Path) 
 def test_bench_a_package_beside_onnxruntime(package: Path, tmp_path: Path) -> None:
     out = tmp_path / "results.jsonl"
     done = edgetune(
-        *("bench", package, "--vs", "onnxruntime", "--runs", "10", "--seconds", "0.1", "--json", out, "--profile")
+        *(
+            "bench",
+            package,
+            "--vs",
+            "onnxruntime",
+            "--runs",
+            "10",
+            "--seconds",
+            "0.1",
+            "--json",
+            out,
+            "--trace",
+            tmp_path / "trace.json",
+        )
     )
     results = [json.loads(line) for line in out.read_text().splitlines()]
     assert [result["engine"] for result in results] == ["edgetune", "onnxruntime"]
@@ -252,6 +265,10 @@ def test_bench_a_package_beside_onnxruntime(package: Path, tmp_path: Path) -> No
         assert result["accuracy"]["ok"] is True
         assert result["latency_ms"]["p50"] > 0
         assert result["watts"] is None
+    kernels = {
+        e["name"] for e in json.loads((tmp_path / "trace.json").read_text())["traceEvents"] if e.get("cat") == "kernel"
+    }
+    assert kernels == {row["name"] for row in results[0]["profile"]["rows"]}
     assert "x that of onnxruntime" in done.stdout
     assert "GFLOP/s" in done.stdout
     assert "peak:" in done.stdout

@@ -45,7 +45,7 @@ def measure_peak(threads: int) -> Peak:
         target = targets.get("native")
     except targets.TargetError as error:
         raise EdgetuneError(f"the peak of this machine cannot be measured: {error}") from None
-    lanes = max(1, (target.hardware.vector_bits or 128) // 32)
+    lanes = lanes_of(target)
     compute = ComputeThread(threads)
     try:
         flops = compute.call(_arithmetic, target, threads, lanes)
@@ -53,20 +53,48 @@ def measure_peak(threads: int) -> Peak:
         bandwidth = compute.call(_bandwidth, target, threads, lanes, buffer_bytes)
     finally:
         compute.close()
-    how = (
-        f"{threads} threads, {target.name}, shortest run in {SECONDS} s each: "
+    return Peak(flops / 1e9, bandwidth / 1e9, threads, how(threads, target.name, lanes, buffer_bytes))
+
+
+def lanes_of(target: targets.Target) -> int:
+    """Floats of a vector register."""
+    return max(1, (target.hardware.vector_bits or 128) // 32)
+
+
+def operations(threads: int, lanes: int) -> float:
+    """FP32 operations of one call of the kernel of multiply-adds."""
+    return 2.0 * threads * CHAINS * lanes * STEPS
+
+
+def reading_steps(buffer_bytes: int, threads: int, lanes: int) -> int:
+    """Steps of each stream of the kernel that reads about `buffer_bytes`."""
+    return max(1, buffer_bytes // 4 // (threads * STREAMS * 2 * lanes))
+
+
+def floats(threads: int, lanes: int, steps: int) -> int:
+    """How many floats that kernel reads in so many steps."""
+    return steps * threads * STREAMS * 2 * lanes
+
+
+def wanted_buffer_bytes(target: targets.Target) -> int:
+    """Four times the last cache, so that little of a pass stays in it."""
+    return max(MIN_BUFFER_BYTES, 4 * (target.hardware.l3_bytes or 0))
+
+
+def how(threads: int, name: str, lanes: int, buffer_bytes: int) -> str:
+    """How the peak was measured, in a line."""
+    return (
+        f"{threads} threads, {name}, shortest run in {SECONDS} s each: "
         f"{CHAINS} chains of {lanes * 32}-bit FP32 multiply-adds; "
         f"a read of {buffer_bytes >> 20} MiB in {STREAMS} streams a thread"
     )
-    return Peak(flops / 1e9, bandwidth / 1e9, threads, how)
 
 
 def _buffer_bytes(target: targets.Target) -> int:
-    """Four times the last cache, so that little of a pass stays in it; at most a quarter of the free memory."""
+    """At most a quarter of the free memory."""
     import psutil
 
-    wanted = max(MIN_BUFFER_BYTES, 4 * (target.hardware.l3_bytes or 0))
-    return min(wanted, psutil.virtual_memory().available // 4)
+    return min(wanted_buffer_bytes(target), psutil.virtual_memory().available // 4)
 
 
 def _arithmetic(target: targets.Target, threads: int, lanes: int) -> float:
@@ -80,8 +108,7 @@ def _arithmetic(target: targets.Target, threads: int, lanes: int) -> float:
     # a fixed point of a * 0.5 + 0.5: no denormals, no infinities
     factors = tvm.runtime.tensor(np.full(2 * lanes, 0.5, "float32"))
     sums = tvm.runtime.tensor(np.zeros(threads * CHAINS * lanes, "float32"))
-    seconds = _best(lambda: kernel(factors, sums))
-    return 2.0 * threads * CHAINS * lanes * STEPS / seconds
+    return operations(threads, lanes) / _best(lambda: kernel(factors, sums))
 
 
 def _bandwidth(target: targets.Target, threads: int, lanes: int, buffer_bytes: int) -> float:
@@ -91,15 +118,14 @@ def _bandwidth(target: targets.Target, threads: int, lanes: int, buffer_bytes: i
 
     from compiler.bench.peak_kernels import reads
 
-    steps = buffer_bytes // 4 // (threads * STREAMS * 2 * lanes)
-    floats = steps * threads * STREAMS * 2 * lanes
+    steps = reading_steps(buffer_bytes, threads, lanes)
+    count = floats(threads, lanes, steps)
     kernel = _compile(reads(threads, lanes, STREAMS, steps), target)
-    data = tvm.runtime.empty((floats,), "float32")
+    data = tvm.runtime.empty((count,), "float32")
     # written, not only allocated: untouched pages are all the same one of zeros
-    data.copyfrom(np.ones(floats, "float32"))
+    data.copyfrom(np.ones(count, "float32"))
     sums = tvm.runtime.tensor(np.zeros(threads * STREAMS * 2 * lanes, "float32"))
-    seconds = _best(lambda: kernel(data, sums))
-    return 4.0 * floats / seconds
+    return 4.0 * count / _best(lambda: kernel(data, sums))
 
 
 def _best(call: Callable[[], object]) -> float:

@@ -61,3 +61,17 @@ def reads(threads: int, lanes: int, streams: int, steps: int) -> Any:
                     out[(thread * streams * 2 + vector) * lanes + lane] = acc[vector * lanes + lane]
 
     return kernel
+
+
+def filled(threads: int, floats: int) -> Any:
+    """A buffer of `threads` * `floats` floats becomes ones, each thread's part written by that thread."""
+
+    @T.prim_func
+    def kernel(data: T.handle) -> None:
+        T.func_attr({"global_symbol": "main", "tirx.noalias": True})
+        buffer = T.match_buffer(data, (threads * floats,), "float32")
+        for thread in T.parallel(threads):
+            for index in range(floats):
+                buffer[thread * floats + index] = T.float32(1)
+
+    return kernel

@@ -1,4 +1,4 @@
-"""The profile of a package: time per kernel, and how near that is to the machine's peak."""
+"""The profile of a package: time per kernel, and how near that is to the peak of what it runs on."""
 
 from __future__ import annotations
 
@@ -37,32 +37,48 @@ class KernelRow:
 class ProfileReport:
     """Rows, slowest first; milliseconds that the virtual machine spends between kernels, and of a whole run.
 
-    A profiled run is a little slower than a plain one.
+    A profiled run is a little slower than a plain one. `peak` is that of the device that was profiled, or None, and
+    then `no_peak` says why. `clock` is whose time the kernels' is: the `host`'s, which waits for each kernel, or the
+    `device`'s own.
     """
 
     rows: tuple[KernelRow, ...]
     machine_ms: float
     total_ms: float
     peak: Peak | None
+    no_peak: str | None = None
+    clock: str = "host"
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """What was measured, call by call, and what it says of each kernel."""
+
+    measured: Profile
+    report: ProfileReport
 
 
 def profile(
-    executable: Executable, inputs: Mapping[str, np.ndarray], *, runs: int = 5, peak: Peak | None = None
-) -> ProfileReport:
-    """Profile `runs` runs. Operations come from the manifest; bytes too, or else from the sizes of the tensors."""
+    executable: Executable, inputs: Mapping[str, np.ndarray], *, runs: int = 5, peak: Peak | str | None = None
+) -> Profiled:
+    """Profile `runs` runs where the package runs, whose peak is `peak` (a line: why it is not known).
+
+    Operations come from the manifest; bytes too, or else from the sizes of the tensors.
+    """
     measured = executable.profile(cast_inputs(executable.inputs, inputs), runs=runs)
-    return report(measured, executable.manifest.kernels, peak)
+    return Profiled(measured, report(measured, executable.manifest.kernels, peak))
 
 
-def report(measured: Profile, work: Mapping[str, KernelWork], peak: Peak | None) -> ProfileReport:
-    """The rows of a profile, given the work per call of each kernel and the peak of the same machine."""
+def report(measured: Profile, work: Mapping[str, KernelWork], peak: Peak | str | None) -> ProfileReport:
+    """The rows of a profile, given the work per call of each kernel and the peak of the same device."""
+    roof = peak if isinstance(peak, Peak) else None
     total = sum(kernel.seconds for kernel in measured.kernels)
     rows = []
     for kernel in measured.kernels:
         known = work.get(kernel.name, KernelWork())
         moved = known.bytes if known.bytes is not None else float(kernel.bytes)
         gflops = _rate(known.flops, kernel.calls, kernel.seconds)
-        gb_s = _rate(moved, kernel.calls, kernel.seconds)
+        gb_s = _rate(moved or None, kernel.calls, kernel.seconds)
         rows.append(
             KernelRow(
                 name=kernel.name,
@@ -71,11 +87,18 @@ def report(measured: Profile, work: Mapping[str, KernelWork], peak: Peak | None)
                 share=kernel.seconds / total if total > 0 else 0.0,
                 gflops=gflops,
                 gb_s=gb_s,
-                of_peak_flops=gflops / peak.gflops if peak is not None and gflops is not None else None,
-                of_peak_bandwidth=gb_s / peak.gb_s if peak is not None and gb_s is not None else None,
+                of_peak_flops=gflops / roof.gflops if roof is not None and gflops is not None else None,
+                of_peak_bandwidth=gb_s / roof.gb_s if roof is not None and gb_s is not None else None,
             )
         )
-    return ProfileReport(tuple(rows), measured.machine_seconds * 1e3, measured.seconds * 1e3, peak)
+    return ProfileReport(
+        rows=tuple(rows),
+        machine_ms=measured.machine_seconds * 1e3,
+        total_ms=measured.seconds * 1e3,
+        peak=roof,
+        no_peak=peak if isinstance(peak, str) else None,
+        clock=measured.clock,
+    )
 
 
 def _rate(work: float | None, calls: int, seconds: float) -> float | None:

@@ -13,20 +13,24 @@ from pathlib import Path
 import msgspec
 
 from compiler.bench.aa import AaLine
-from compiler.bench.profile import ProfileReport
+from compiler.bench.profile import Profiled
 from compiler.bench.protocol import Protocol
+from compiler.bench.result import Result
 from compiler.bench.run import TOLERANCE, BenchReport
+from compiler.bench.trace import BEGINS, Traced, write_trace
 from compiler.commands import parse
 from compiler.commands.build_package import BuildRequest, build_package
 from compiler.commands.dataset import DataOptions
 from compiler.commands.device import DeviceOptions, Place, opened_place
 from compiler.commands.hardware import must_fit, must_have_cpus, must_run
 from compiler.commands.mlperf import LoadOptions, under_load
+from compiler.commands.power import PowerOptions
 from compiler.commands.source import is_package, must_exist, opened_package
 from compiler.commands.store import must_agree, records_at_hand
 from compiler.errors import EdgetuneError, UsageError
 from compiler.frontend.model import Model
 from compiler.package import Package
+from compiler.places import must_replace
 from compiler.report import format as fmt
 from compiler.report.bench import show_aa, show_bench, show_profile
 from compiler.report.output import Output
@@ -62,9 +66,11 @@ class BenchOptions:
     runs: int
     seconds: float
     profile: bool
+    trace: str | None
     aa: bool
     load: LoadOptions
     data: DataOptions
+    power: PowerOptions
     logs: str | None
     seed: int
     threads: int | None
@@ -84,9 +90,12 @@ def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None
     peers = parse.choices(options.vs, "--vs", peer_names()) if options.vs else []
     protocol = Protocol(runs=options.runs, seconds=options.seconds, tolerance=TOLERANCE)
     options.data.check()
+    options.power.check()
     options.load.check()
     if options.aa:
         _must_fit_aa(options)
+    if options.trace is not None:
+        must_replace(Path(options.trace), "--trace", kind="trace", begins=BEGINS)
     must_agree(options.logs, options.zero_trial)
     parse.precisions(options.precisions)
     parse.shapes(options.shapes)
@@ -100,7 +109,7 @@ def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None
             _must_be_free(source, options)
     reports: list[BenchReport] = []
     failures: list[EdgetuneError] = []
-    profiles = []
+    profiles: list[Traced] = []
     lines: list[tuple[str, AaLine]] = []
     with steps(output) as step, opened_place(options.device, step) as place:
         place.must_have_cpus(options.threads)
@@ -121,24 +130,35 @@ def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None
                         output.warn(f"{label} was not measured to the end under MLPerf's load: {error}")
                     finally:
                         # Written at once: what was measured survives a Ctrl-C.
-                        output.json([msgspec.structs.replace(report.results[0], profile=profile), *report.results[1:]])
+                        output.json(lines_of(report, profile))
             except EdgetuneError as error:
                 failures.append(error)
                 output.warn(f"{label} was not measured: {error}")
                 continue
             reports.append(report)
+            refusal = options.power.refusal(report)
+            if refusal is not None:
+                failures.append(refusal)
             if profile is not None:
-                profiles.append((label, profile))
+                profiles.append(Traced(label, report.results[0].device, profile))
+                if options.trace is not None:
+                    write_trace(Path(options.trace), profiles)
     if reports:
         show_bench(output, reports)
     for label, line in lines:
         show_aa(output, label, line.aa)
-    for label, profile in profiles:
-        show_profile(output, label, profile)
+    for traced in profiles:
+        show_profile(output, traced.label, traced.profiled.report)
     if failures:
         if len(failures) == 1:
             raise failures[0]
         raise EdgetuneError(f"{len(failures)} measurements failed, as the warnings say")
+
+
+def lines_of(report: BenchReport, profile: Profiled | None) -> list[Result]:
+    """The result lines of a measurement, ours with its profile."""
+    own = msgspec.structs.replace(report.results[0], profile=profile.report if profile is not None else None)
+    return [own, *report.results[1:]]
 
 
 def _must_be_free(source: str, options: BenchOptions) -> None:
@@ -150,10 +170,12 @@ def _must_be_free(source: str, options: BenchOptions) -> None:
 
 def _must_fit_aa(options: BenchOptions) -> None:
     """Raises UsageError for what --aa does not go with."""
-    if options.vs is not None or options.profile or options.data.dataset is not None:
-        raise UsageError("--aa measures one package beside itself: leave out --vs, --profile and --dataset")
+    if options.vs is not None or options.profile or options.trace or options.data.dataset is not None:
+        raise UsageError("--aa measures one package beside itself: leave out --vs, --profile, --trace and --dataset")
     if options.load.wanted:
         raise UsageError("--aa measures one package beside itself: leave out --mlperf")
+    if options.power.csv is not None:
+        raise UsageError("--aa compares times: leave out --power-csv")
     if not options.device.local:
         raise UsageError("--aa is for this machine: leave out --rpc and --ssh")
     if "runs" in options.given:
@@ -164,8 +186,6 @@ def _must_do_on_boards(options: BenchOptions, peers: Sequence[str]) -> None:
     """Raises UsageError for what is done on this machine only."""
     if peers:
         raise UsageError("peers run on this machine, not on the board: leave out --vs, or --rpc and --ssh")
-    if options.profile:
-        raise UsageError("kernels are profiled on this machine only: leave out --profile, or --rpc and --ssh")
 
 
 Subject = tuple[Package, Model | None]
@@ -244,9 +264,9 @@ def measured(
     options: BenchOptions,
     step: Steps,
     place: Place,
-) -> tuple[BenchReport, ProfileReport | None]:
+) -> tuple[BenchReport, Profiled | None]:
     """The figures of one package beside its peers, and with --profile those of its kernels."""
-    from compiler.bench.peak import measure_peak
+    from compiler.bench.peak_of import peak_of
     from compiler.bench.probes import probe_inputs
     from compiler.bench.profile import profile
     from compiler.bench.run import bench as measure
@@ -273,13 +293,14 @@ def measured(
             protocol=protocol,
             progress=progress,
             local=place.local,
+            meter=options.power.meter(session, package.manifest),
         )
         if options.data.dataset is not None and model is not None:
             report = _classified(report, executable, model, options, step, threads)
-        if not options.profile:
+        if not options.profile and options.trace is None:
             return report, None
         step(f"Profiling {label}")
-        return report, profile(executable, inputs[0], peak=measure_peak(threads))
+        return report, profile(executable, inputs[0], peak=peak_of(session, executable))
 
 
 def _classified(

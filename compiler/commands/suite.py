@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-import msgspec
-
 import targets
 from compiler.bench.peers import peer_names
+from compiler.bench.profile import Profiled
 from compiler.bench.protocol import Protocol
 from compiler.bench.result import Result
 from compiler.bench.run import TOLERANCE, BenchReport
 from compiler.bench.suite import Cell, Done, Suite, suite
 from compiler.commands import parse
-from compiler.commands.bench import BenchOptions, compiled, measured
+from compiler.commands.bench import BenchOptions, compiled, lines_of, measured
 from compiler.commands.device import Place, opened_place
 from compiler.commands.source import is_package, must_exist
 from compiler.errors import EdgetuneError, UsageError
@@ -40,11 +39,14 @@ def bench_suite(which: str, json: str | None, output: Output, options: BenchOpti
     for name, option in (("batches", "--batch"), ("precisions", "--precision"), ("shapes", "--shape")):
         if name in options.given:
             raise UsageError(f"a suite says this itself: leave out {option}")
+    if options.trace is not None:
+        raise UsageError("--trace is of single packages: leave it out of a suite")
     if options.aa:
         raise UsageError("--aa is no part of a suite")
     if options.load.wanted:
         raise UsageError("--mlperf is of single packages: leave it out of a suite")
     options.data.check()
+    options.power.check()
     path = Path(json)
     must_append(path, "--json")
     reports: list[BenchReport] = []
@@ -77,7 +79,7 @@ def bench_suite(which: str, json: str | None, output: Output, options: BenchOpti
                 output.warn(f"{label} was not measured: {error}")
                 output.json([_absent(cell, target, device, options.threads, place, str(error))])
                 continue
-            output.json([msgspec.structs.replace(report.results[0], profile=profile), *report.results[1:]])
+            output.json(lines_of(report, profile))
             reports.append(report)
     if reports:
         show_bench(output, reports)
@@ -95,7 +97,7 @@ def _measured(
     options: BenchOptions,
     step: Steps,
     place: Place,
-) -> tuple[BenchReport, object]:
+) -> tuple[BenchReport, Profiled | None]:
     own = dataclasses.replace(options, shapes=())
     with compiled(cell.source, cell.batch, cell.precision, output, own, step, place) as subject:
         return measured(subject, label, peers, protocol, own, step, place)

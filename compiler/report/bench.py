@@ -11,6 +11,7 @@ from compiler.bench.run import BenchReport
 from compiler.report import format as fmt
 from compiler.report.mlperf import show_load
 from compiler.report.output import Output
+from compiler.report.power import show_power
 
 _KERNELS_SHOWN = 30
 _LATENCIES = ("mean", "p50", "p90", "p99", "min", "max")
@@ -47,6 +48,7 @@ def show_bench(output: Output, reports: Iterable[BenchReport]) -> None:
                 output.warn(f"{report.results[0].model}: {problem}")
         for peer, reason in report.missing:
             output.warn(f"{peer} was not measured: {reason}")
+    show_power(output, reports)
     show_load(output, reports)
     said: dict[str, None] = {}
     for report in reports:
@@ -93,8 +95,12 @@ def show_profile(output: Output, name: str, report: ProfileReport) -> None:
         f"{fmt.significant(report.machine_ms)} ms go between kernels; a run with this instrument takes "
         f"{fmt.significant(report.total_ms)} ms"
     )
+    if report.clock == "device":
+        output.say("the kernels were timed by the device's own clock")
     if report.peak is not None:
         output.say(f"peak: {report.peak.gflops:.0f} GFLOP/s, {report.peak.gb_s:.1f} GB/s ({report.peak.how})")
+    elif report.no_peak is not None:
+        output.say(f"peak: {report.no_peak}")
 
 
 def show_aa(output: Output, name: str, found: Difference) -> None:

@@ -12,11 +12,13 @@ from compiler.errors import EdgetuneError
 from compiler.package import LIBRARY, Manifest
 from compiler.parallel.threads import end_library_threads, set_library_threads
 from compiler.runtime.compatibility import identify
+from compiler.runtime.device_events import events_of
 from compiler.runtime.inputs import check_inputs
+from compiler.runtime.instrument import record_runs
 from compiler.runtime.outputs import device_kind, flatten, in_one_line
-from compiler.runtime.profiling import Profile, profile_calls
+from compiler.runtime.profiling import Profile, summarise
 from compiler.runtime.threads import ComputeThread
-from compiler.runtime.timing import Timing, time_invocations
+from compiler.runtime.timing import Edges, Timing, time_invocations
 from compiler.tensors import TensorSpec
 
 T = TypeVar("T")
@@ -60,6 +62,7 @@ class LocalExecutable:
         warmup_runs: int = 0,
         warmup_seconds: float = 0.0,
         limit_seconds: float | None = None,
+        edges: Edges | None = None,
     ) -> Timing:
         """Time single invocations; outputs stay on the device (see `Executable.timed`)."""
         arrays = check_inputs(self.inputs, inputs)
@@ -72,6 +75,7 @@ class LocalExecutable:
                 warmup_runs=warmup_runs,
                 warmup_seconds=warmup_seconds,
                 limit_seconds=limit_seconds,
+                edges=edges,
                 cancelled=self._compute.cancelled.is_set,
             )
 
@@ -84,7 +88,8 @@ class LocalExecutable:
         def measure() -> Profile:
             # An instrument cannot be taken off again, so a second machine of the same library is profiled.
             vm = self._new_vm()
-            return profile_calls(vm, self._bind(vm, arrays), self._tvm_device.sync, runs)
+            run, events = self._bind(vm, arrays, wait=False), events_of(device_kind(self.manifest))
+            return summarise(record_runs(vm.module, run, self._tvm_device.sync, runs, events=events))
 
         return self._compute.call(in_one_line, "profile", measure)
 
@@ -121,16 +126,17 @@ class LocalExecutable:
 
         return relax.VirtualMachine(self._library, self._tvm_device)
 
-    def _bind(self, vm: Any, arrays: list[np.ndarray]) -> Callable[[], Any]:
+    def _bind(self, vm: Any, arrays: list[np.ndarray], wait: bool = True) -> Callable[[], Any]:
         """A call without arguments that runs the model on `arrays`, which are copied to the device once, here.
 
+        With `wait` it returns when the device has done its work.
         Calling `main` directly costs about a microsecond, as little as the virtual machine's stateful interface.
         """
         import tvm
 
         main = vm["main"]
         arguments = [tvm.runtime.tensor(array, device=self._tvm_device) for array in arrays]
-        if device_kind(self.manifest) == "cpu":
+        if not wait or device_kind(self.manifest) == "cpu":
             return lambda: main(*arguments)
 
         def call_and_wait() -> Any:

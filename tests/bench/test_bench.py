@@ -142,7 +142,9 @@ def test_the_model_of_a_package(package: Package, tmp_path: Path) -> None:
 
 def test_profile_of_a_package(package: Package) -> None:
     with LocalSession(threads=1) as session:
-        rows = profile(session.load(package), small.inputs(), runs=2, peak=Peak(100.0, 10.0, 1, "assumed")).rows
+        profiled = profile(session.load(package), small.inputs(), runs=2, peak=Peak(100.0, 10.0, 1, "assumed"))
+    rows = profiled.report.rows
+    assert len(profiled.measured.timeline) == 2
     conv = next(row for row in rows if row.name == "conv2d")
     # the manifest says 10^6 operations and 10^4 bytes a call
     assert conv.gflops == pytest.approx(1e6 / (conv.milliseconds * 1e-3) / 1e9)
@@ -156,7 +158,8 @@ def test_profile_of_a_package(package: Package) -> None:
 
 def test_profile_rows_without_a_peak() -> None:
     measured = Profile((KernelTime("k", 2, 1e-3, 1000), KernelTime("none", 1, 0.0, 0)), 1e-4, 2e-3, 3)
-    outcome = report(measured, {"k": KernelWork(flops=5e5)}, None)
+    outcome = report(measured, {"k": KernelWork(flops=5e5)}, "it was not measured")
+    assert (outcome.peak, outcome.no_peak) == (None, "it was not measured")
     first, second = outcome.rows
     assert (first.gflops, first.gb_s) == (pytest.approx(1.0), pytest.approx(0.002))
     assert (first.of_peak_flops, first.of_peak_bandwidth) == (None, None)

@@ -55,6 +55,8 @@ def _section(result: Result, devices: int) -> Section:
         roof = _roofline(profile, peak.gflops, peak.gb_s)
         if roof is not None:
             section.charts.append(roof)
+    elif profile.no_peak is not None:
+        section.paragraphs.append(f"Peak: {profile.no_peak}.")
     rows = [
         (
             row.name,

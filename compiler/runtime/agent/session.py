@@ -48,7 +48,7 @@ def run(
 
         from compiler.runtime.agent import functions
 
-        functions.register(Path(folder), gpu)
+        functions.register(Path(folder), gpu, sock)
         serve = tvm_ffi.get_global_func("rpc.ServerLoop")
         sock.sendall(wire.pack_int(wire.MAGIC) + wire.pack_text(f"{wire.SERVER}{key}"))
         serve(sock.fileno())

@@ -14,6 +14,7 @@ import secrets
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 from compiler.runtime.rpc import relay_process, wire
 
@@ -24,9 +25,12 @@ class Relay:
     def __init__(self, board: socket.socket, server_key: str) -> None:
         """Takes `board` over. Raises OSError where no process can be started."""
         self.key = secrets.token_hex(16)
+        self._mark = secrets.token_hex(16)
+        self._orders = 0
         letter = {
             "expect": (wire.pack_int(wire.MAGIC) + wire.pack_text(f"{wire.SESSION}{self.key}")).hex(),
             "reply": (wire.pack_int(wire.MAGIC) + wire.pack_text(server_key)).hex(),
+            "mark": self._mark,
         }
         with board, socket.create_server(("127.0.0.1", 0), backlog=1) as listener:
             self.port = int(listener.getsockname()[1])
@@ -39,12 +43,7 @@ class Relay:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is the desk's to handle
             )
-        if self._process.stdin is not None:
-            with (
-                contextlib.suppress(OSError),
-                self._process.stdin as stdin,
-            ):  # a process that ended: TVM's client says so
-                json.dump(letter, stdin)
+        self._tell(letter)
 
     @property
     def closed(self) -> bool:
@@ -59,7 +58,22 @@ class Relay:
             return False
         return True
 
+    def send_file(self, path: Path, offset: int, size: int) -> str:
+        """Have `size` bytes of the file from `offset` on follow the call that holds the text which is returned."""
+        self._orders += 1
+        self._tell({"number": self._orders, "path": str(path.absolute()), "offset": offset, "size": size})
+        return f"{self._mark}{self._orders:08d}"
+
     def close(self) -> None:
         """End the connection, upon which the agent ends the session, whatever it computes."""
         self._process.kill()
         self._process.wait()
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+
+    def _tell(self, message: dict[str, object]) -> None:
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):  # a process that ended: TVM's client says so
+                self._process.stdin.write(json.dumps(message) + "\n")
+                self._process.stdin.flush()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
 import numpy as np
 
 from compiler.errors import EdgetuneError, UsageError
@@ -14,16 +16,17 @@ from compiler.package import LIBRARY, Manifest, Package
 from compiler.parallel.threads import set_library_threads
 from compiler.runtime.compatibility import identify, why_not_load
 from compiler.runtime.inputs import check_inputs
+from compiler.runtime.instrument import Recorded
 from compiler.runtime.outputs import device_kind, flatten, in_one_line
-from compiler.runtime.profiling import Profile
+from compiler.runtime.profiling import Profile, joined, summarise
 from compiler.runtime.rpc.address import Way
 from compiler.runtime.rpc.connect import PATIENCE_SECONDS, Connection, Waiting, connect
 from compiler.runtime.rpc.identity import Identity, machine_of
-from compiler.runtime.timing import Timing
+from compiler.runtime.timing import Edges, Timing, Window
 from compiler.tensors import TensorSpec
 
-_PART = 4 << 20
-"""Bytes that are sent at once: neither side holds a library twice, and progress is seen."""
+_PART = 16 << 20
+"""Bytes that are sent at once, so that progress is seen."""
 _CALL_SECONDS = 1.0
 """About how long a single call of the timer on the board takes, so that Ctrl-C and time limits are obeyed."""
 _FEWEST = 4
@@ -82,7 +85,7 @@ class RemoteExecutable:
         arrays = check_inputs(self.inputs, inputs)
 
         def call() -> dict[str, np.ndarray]:
-            self._set_inputs(arrays)
+            self._set_inputs(self._vm, arrays)
             return self._invoke()
 
         result: dict[str, np.ndarray] = self._do("run", call)
@@ -112,24 +115,60 @@ class RemoteExecutable:
         warmup_runs: int = 0,
         warmup_seconds: float = 0.0,
         limit_seconds: float | None = None,
+        edges: Edges | None = None,
     ) -> Timing:
-        """Time single invocations by the board's clock, without transfers (see `Executable.timed`)."""
+        """Time single invocations by the board's clock, without transfers (see `Executable.timed`).
+
+        With `edges` there is a window for each call of the board's timer. The board itself tells when it begins and
+        ends, so `edges` are not asked; the agent must have `edgetune.power.run`.
+        """
         arrays = check_inputs(self.inputs, inputs)
 
         def measure() -> Timing:
-            self._set_inputs(arrays)
+            self._set_inputs(self._vm, arrays)
+            warm: list[float] = []
             if warmup_runs or warmup_seconds:
-                self._series(warmup_runs, warmup_seconds, limit_seconds)
+                warm = self._series(warmup_runs, warmup_seconds, limit_seconds)
+            windows: list[Window] | None = None if edges is None else []
             began = float(self._connection.call("edgetune.clock"))
-            durations = self._series(max(1, runs), seconds, limit_seconds)
-            return Timing(tuple(durations), began, float(self._connection.call("edgetune.clock")))
+            durations = self._series(max(1, runs), seconds, limit_seconds, warm, windows)
+            ended = float(self._connection.call("edgetune.clock"))
+            return Timing(tuple(durations), began, ended, tuple(windows or ()))
 
         timing: Timing = self._do("run", measure)
         return timing
 
     def profile(self, inputs: Mapping[str, np.ndarray], *, runs: int = 5) -> Profile:
-        """Not done on boards yet. Raises UsageError."""
-        raise UsageError("kernels are profiled on this machine only: leave out --profile, or --rpc and --ssh")
+        """Time every kernel on the board, by its clock (see `Executable.profile`)."""
+        arrays = check_inputs(self.inputs, inputs)
+
+        def measure() -> Profile:
+            from tvm import relax
+
+            # An instrument cannot be taken off again, so a second machine of the same library is profiled.
+            machine = relax.VirtualMachine(self._library, self._tvm_device)
+            self._set_inputs(machine, arrays)
+            parts = [self._recorded(machine, 1, True)]
+            left, each = runs - 1, parts[0].runs[-1].nanoseconds * 1e-9
+            while left > 0:
+                count = min(left, max(1, int(_CALL_SECONDS / max(each, 1e-7))))
+                parts.append(self._recorded(machine, count, False))
+                left -= count
+            return summarise(joined(parts))
+
+        profile: Profile = self._do("profile", measure)
+        return profile
+
+    def _recorded(self, machine: Any, runs: int, warm_up: bool) -> Recorded:
+        job = {"function": "main", "runs": runs, "warm_up": warm_up, "device": device_kind(self.manifest)}
+        answer = str(self._connection.call("edgetune.profile", machine.module, json.dumps(job)))
+        try:
+            recorded = msgspec.json.decode(answer.encode(), type=Recorded)
+        except msgspec.MsgspecError as error:
+            raise EdgetuneError(f"the board's profile is none: {error}") from None
+        if not recorded.runs:
+            raise EdgetuneError("the board's profile is none: it has no runs")
+        return recorded
 
     def _invoke(self) -> dict[str, np.ndarray]:
         """Run on the inputs that are set, and fetch the outputs."""
@@ -143,8 +182,8 @@ class RemoteExecutable:
             )
         return {spec.name: tensor for spec, tensor in zip(self.outputs, tensors, strict=True)}
 
-    def _set_inputs(self, arrays: list[np.ndarray]) -> None:
-        self._vm.set_input("main", *self._sent(arrays))
+    def _set_inputs(self, machine: Any, arrays: list[np.ndarray]) -> None:
+        machine.set_input("main", *self._sent(arrays))
 
     def _sent(self, arrays: list[np.ndarray]) -> list[Any]:
         """The arrays as tensors on the board."""
@@ -159,22 +198,57 @@ class RemoteExecutable:
         self.transfers.append(Transfer(sum(a.nbytes for a in arrays), time.perf_counter() - started))
         return tensors
 
-    def _series(self, runs: int, seconds: float, limit: float | None) -> list[float]:
-        """As `time_invocations` does it, in calls of about a second each."""
+    def _series(
+        self,
+        runs: int,
+        seconds: float,
+        limit: float | None,
+        known: Sequence[float] = (),
+        windows: list[Window] | None = None,
+    ) -> list[float]:
+        """As `time_invocations` does it, in calls of about a second each; `known` are durations of runs before.
+
+        With `windows`, that of each call is appended.
+        """
         durations: list[float] = []
         started = time.monotonic()
         count = 1
+        if known:
+            each = max(sum(known) / len(known), 1e-7)
+            most = _FEWEST * len(known) if limit is None else min(_FEWEST * len(known), int(limit / each))
+            count = self._calls(runs, seconds, each, most)
         while True:
-            evaluate = self._vm.time_evaluator("invoke_stateful", self._tvm_device, number=1, repeat=count)
-            durations += evaluate("main").results
+            evaluate = self._vm.time_evaluator(
+                "invoke_stateful",
+                self._tvm_device,
+                number=1,
+                repeat=count,
+                f_preproc="" if windows is None else "edgetune.power.run",
+            )
+            taken = evaluate("main").results
+            if windows is not None:
+                windows.append(self._window(taken[-1]))
+            durations += taken
             # What is asked for is time that the model ran, as the board counted it.
             spent, passed = sum(durations), time.monotonic() - started
             if (len(durations) >= runs and spent >= seconds) or (limit is not None and passed >= limit):
                 return durations
-            each = max(spent / len(durations), 1e-7)
-            wanted = max(runs - len(durations), int((seconds - spent) / each) + 1)
-            # Each call of the timer begins with a run that is not counted, so slow models are not asked one by one.
-            count = max(1, min(wanted, max(_FEWEST, int(_CALL_SECONDS / each)), _FEWEST * len(durations)))
+            each = spent / len(durations)
+            count = self._calls(runs - len(durations), seconds - spent, each, _FEWEST * len(durations))
+
+    def _calls(self, runs: int, seconds: float, each: float, most: int) -> int:
+        """How many runs of `each` seconds the next call of the timer makes, at most `most`."""
+        each = max(each, 1e-7)
+        wanted = max(runs, int(seconds / each) + 1)
+        # Each call of the timer begins with a run that is not counted, so slow models are not asked one by one.
+        return max(1, min(wanted, max(_FEWEST, int(_CALL_SECONDS / each)), most))
+
+    def _window(self, last_seconds: float) -> Window:
+        """When the counted runs of the last call of the timer ran, the last of which took `last_seconds`."""
+        asked = time.time()
+        runs = json.loads(self._connection.call("edgetune.power.runs"))
+        wall = (asked + time.time()) / 2 - (runs["now"] - runs["begin"])
+        return Window(runs["begin"], min(runs["last"] + last_seconds, runs["now"]), wall)
 
     def _do(self, what: str, function: Callable[[], Any]) -> Any:
         try:
@@ -235,7 +309,7 @@ class RemoteSession:
         self._must_fit(package.manifest, str(package.path))
         with package.unpack() as folder:
             started = time.perf_counter()
-            size = self._send(folder / LIBRARY, LIBRARY, package.checksums[LIBRARY])
+            size = self.send(folder / LIBRARY, LIBRARY, package.checksums[LIBRARY])
             self.upload = Transfer(size, time.perf_counter() - started)
         return RemoteExecutable(self.connection, package.manifest, LIBRARY, self.threads_for(package.manifest))
 
@@ -263,22 +337,19 @@ class RemoteSession:
         if reason is not None:
             raise EdgetuneError(f"{name} cannot run on the board {self.connection.address}: {reason}")
 
-    def _send(self, path: Path, name: str, checksum: str) -> int:
-        """Send a file to the session's folder, in parts, and have the board check it; returns its size."""
+    def send(self, path: Path, name: str, checksum: str | None = None) -> int:
+        """Send a file to the session's folder, in parts, and have the board check it; returns its size in bytes.
+
+        checksum: its SHA-256 in hex (None: not checked). Raises EdgetuneError where it arrives damaged.
+        """
         size = path.stat().st_size
-        sent = 0
-        with path.open("rb") as file:
-            while True:
-                part = file.read(_PART)
-                if not part and sent:
-                    break
-                self.connection.call("edgetune.append", name, bytearray(part))
-                sent += len(part)
-                if self._sent is not None:
-                    self._sent(sent, size)
-                if not part:
-                    break
-        found = str(self.connection.call("edgetune.sha256", name))
-        if found != checksum:
-            raise EdgetuneError(f"{name} arrived damaged at the board {self.connection.address}: send it again")
+        for begun in range(0, max(1, size), _PART):  # a file of no bytes is made, too
+            part = min(_PART, size - begun)
+            self.connection.send_file(path, begun, part, name)
+            if self._sent is not None:
+                self._sent(begun + part, size)
+        if checksum is not None:
+            found = str(self.connection.call("edgetune.sha256", name))
+            if found != checksum:
+                raise EdgetuneError(f"{name} arrived damaged at the board {self.connection.address}: send it again")
         return size

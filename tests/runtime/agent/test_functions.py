@@ -93,6 +93,27 @@ def test_files_in_parts_and_their_checksum(connection: Connection) -> None:
     assert str(connection.call("edgetune.sha256", "empty")) == hashlib.sha256(b"").hexdigest()
 
 
+@pytest.mark.essential
+def test_files_that_follow_the_call(connection: Connection, tmp_path: Path) -> None:
+    """Past TVM, whose own packets go on after them."""
+    data = bytes(range(256)) * 9000
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    assert connection.send_file(path, 0, 1_000_000, "sent/file") == 1_000_000
+    assert connection.send_file(path, 1_000_000, len(data) - 1_000_000, "sent/file") == len(data)
+    assert str(connection.call("edgetune.sha256", "sent/file")) == hashlib.sha256(data).hexdigest()
+    assert connection.send_file(path, 0, 0, "sent/empty") == 0
+    # Where the disk refuses, what follows is read all the same.
+    with pytest.raises(EdgetuneError, match="sent"):
+        connection.send_file(path, 0, len(data), "sent")
+    assert abs(float(connection.call("edgetune.clock")) - time.time()) < 60
+    # What was announced and never asked for is left out.
+    connection._relay.send_file(path, 0, 5)
+    assert connection.send_file(path, 0, 7, "sent/other") == 7
+    with pytest.raises(EdgetuneError):
+        connection.call("edgetune.receive", "sent/other", -1, "")
+
+
 def test_the_clock_is_the_boards(connection: Connection) -> None:
     first, second = (float(connection.call("edgetune.clock")) for _ in range(2))
     assert first <= second and abs(second - time.time()) < 60

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import targets
+from compiler.bench import peak
+from compiler.bench.peak_of import peak_of
 from compiler.errors import EdgetuneError, UsageError
 from compiler.package import Package, TargetInfo
 from compiler.runtime.rpc.address import Address, Way
@@ -64,6 +66,57 @@ def test_every_run_is_timed_on_the_board(board: Agent, package: Package) -> None
         assert sum(timing.seconds) >= 0.05
         assert all(0 < seconds < 1 for seconds in timing.seconds)
         assert began - 1 < timing.began <= timing.ended < time.time() + 1
+
+
+def test_kernels_are_timed_on_the_board(board: Agent, package: Package) -> None:
+    with _session(board) as there, LocalSession(1) as here:
+        remote, local = there.load(package), here.load(package)
+        began = time.time()
+        found, expected = remote.profile(small.inputs(), runs=4), local.profile(small.inputs(), runs=2)
+        assert (found.runs, found.clock) == (4, "host")
+        assert {(k.name, k.calls, k.bytes) for k in found.kernels} == {
+            (k.name, k.calls, k.bytes) for k in expected.kernels
+        }
+        times = [kernel.seconds for kernel in found.kernels]
+        assert times == sorted(times, reverse=True) and min(times) > 0
+        assert sum(times) + found.machine_seconds <= found.seconds * 1.05
+        assert [[c.name for c in run.calls] for run in found.timeline] == [
+            [c.name for c in expected.timeline[0].calls]
+        ] * 4
+        assert all(abs(run.began - began) < 60 for run in found.timeline)
+        # the profiled machine is a second one
+        assert remote.run(small.inputs())["y"].tobytes() == local.run(small.inputs())["y"].tobytes()
+        with pytest.raises(UsageError, match="unknown input 'z'"):
+            remote.profile({"z": np.zeros(1)})
+        for job in ("", "[]", '{"runs": 0}', '{"device": "abacus"}', '{"function": 5}'):
+            with pytest.raises(EdgetuneError, match="edgetune.profile failed"):
+                there.connection.call("edgetune.profile", remote._vm.module, job)
+
+
+def test_the_peak_is_the_boards_own(board: Agent, package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peak, "SECONDS", 0.02)
+    monkeypatch.setattr(peak, "wanted_buffer_bytes", lambda target: 16 << 20)
+    with _session(board) as session:
+        executable = session.load(package)
+        found = peak_of(session, executable)
+        assert isinstance(found, peak.Peak) and peak_of(session, executable) is found
+        assert 1 < found.gflops < 1000 and 0.5 < found.gb_s < 1000
+        assert found.threads == 1 and found.how.startswith("on the board: 1 threads")
+        assert "a read of 16 MiB" in found.how
+        monkeypatch.setattr("compiler.bench.board_peak._KEPT", {})
+        monkeypatch.setattr("compiler.linker.find_linker", lambda triple=None: (None, "no linker is here"))
+        assert peak_of(session, executable) == "the peak was not measured: no linker is here"
+
+
+def test_what_fails_on_a_board_that_is_there_fails_at_once(board: Agent) -> None:
+    with _session(board) as session:
+        session.connection.call("edgetune.clock")
+        began = time.monotonic()
+        for _ in range(10):
+            with pytest.raises(EdgetuneError, match=r"edgetune\.sha256 failed on the board"):
+                session.connection.call("edgetune.sha256", "no such file")
+        assert time.monotonic() - began < 10 * 0.3, "it asks the board whether it is there, and does not wait"
+        assert not session.connection.lost
 
 
 def test_a_series_ends_at_its_limit(board: Agent, package: Package) -> None:

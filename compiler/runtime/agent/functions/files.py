@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +16,14 @@ _CHUNK = 1 << 20
 
 
 class Files:
-    """The files of a session, in its `folder`; a name that begins with `/` is used as it is."""
+    """The files of a session, in its `folder`; a name that begins with `/` is used as it is.
 
-    def __init__(self, folder: Path) -> None:
+    `client` is the connection of its client, which nobody reads from while one of its calls is answered.
+    """
+
+    def __init__(self, folder: Path, client: socket.socket | None = None) -> None:
         self._folder = folder
+        self._client = client
         self._loads = 0
 
     def path(self, name: str) -> str:
@@ -73,6 +79,35 @@ class Files:
                 return file.tell()
         except OSError as error:
             raise EdgetuneError(f"{name}: {error.strerror}") from None
+
+    def receive(self, name: str, size: int, _mark: str) -> int:
+        """Put the next `size` bytes of the connection at the end of the file `name`; returns its size in bytes.
+
+        Raises EdgetuneError where the disk refuses, with all of them read, and where the connection ends.
+        """
+        if self._client is None or size < 0:
+            raise EdgetuneError("nothing can be received here")
+        refused = None
+        with contextlib.ExitStack() as stack:
+            try:
+                file = stack.enter_context(Path(self.path(name)).open("ab", buffering=0))
+            except OSError as error:
+                refused = error
+            buffer = memoryview(bytearray(_CHUNK))
+            while size:
+                count = self._client.recv_into(buffer[: min(size, _CHUNK)])
+                if not count:
+                    raise EdgetuneError("the connection ended")
+                size -= count
+                part = buffer[:count]
+                while part and refused is None:
+                    try:
+                        part = part[file.write(part) :]
+                    except OSError as error:
+                        refused = error
+            if refused is None:
+                return file.tell()
+        raise EdgetuneError(f"{name}: {refused.strerror}")
 
     def sha256(self, name: str) -> str:
         """The SHA-256 of the file `name` in hex. Raises EdgetuneError where it cannot be read."""

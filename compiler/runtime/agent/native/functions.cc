@@ -1,13 +1,16 @@
 #include "functions.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "clocks.h"
 #include "cooling.h"
@@ -15,6 +18,8 @@
 #include "error.h"
 #include "identity.h"
 #include "measure.h"
+#include "power.h"
+#include "profile.h"
 #include "sensors.h"
 #include "sha256.h"
 #include "text.h"
@@ -41,6 +46,8 @@ void define(const char* name, Function function) {
   define_function(name, ffi::Function::FromTyped(std::move(guarded)));
 }
 
+constexpr std::size_t kReceived = 1 << 20;  // bytes at a time
+
 class Files {
  public:
   explicit Files(std::string folder) : folder_(std::move(folder)) {}
@@ -66,6 +73,28 @@ class Files {
     return lseek(file.get(), 0, SEEK_END);
   }
 
+  // Put the next `size` bytes of the connection `client` at the end of the file. Where the disk refuses, they are read all
+  // the same: what follows them is TVM's.
+  std::int64_t receive(const std::string& name, std::int64_t size, int client) const {
+    if (size < 0) throw Error("nothing can be received of that size");
+    const Descriptor file(open(path(name).c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644));
+    int refused = file ? 0 : errno;
+    std::vector<char> buffer(kReceived);
+    while (size > 0) {
+      const ssize_t count = recv(client, buffer.data(), std::min<std::size_t>(buffer.size(), static_cast<std::size_t>(size)), 0);
+      if (count < 0 && errno == EINTR) continue;
+      if (count <= 0) throw Error("the connection ended");
+      size -= count;
+      for (ssize_t done = 0; done < count && refused == 0;) {
+        const ssize_t written = write(file.get(), buffer.data() + done, static_cast<std::size_t>(count - done));
+        if (written >= 0) done += written;
+        else if (errno != EINTR) refused = errno;
+      }
+    }
+    if (refused != 0) throw Error(name + ": " + std::strerror(refused));
+    return lseek(file.get(), 0, SEEK_END);
+  }
+
  private:
   std::string folder_;
 };
@@ -74,7 +103,7 @@ ffi::String text(const json::Value& value) { return ffi::String(value.dump()); }
 
 }  // namespace
 
-void register_functions(const std::string& folder, const json::Value& gpu) {
+void register_functions(const std::string& folder, const json::Value& gpu, int client) {
   const Files files(folder);
   const auto sensors = std::make_shared<Sensors>();
   const auto measurer = std::make_shared<Measurer>();
@@ -89,6 +118,10 @@ void register_functions(const std::string& folder, const json::Value& gpu) {
   define<std::int64_t, ffi::String, ffi::Bytes>("edgetune.append", [files](const ffi::String& name, const ffi::Bytes& data) {
     return files.append(name, std::string_view(data.data(), data.size()));
   });
+  define<std::int64_t, ffi::String, std::int64_t, ffi::String>(
+      "edgetune.receive", [files, client](const ffi::String& name, std::int64_t size, const ffi::String&) {
+        return files.receive(name, size, client);
+      });
   define<ffi::String, ffi::String>("edgetune.sha256", [files](const ffi::String& name) {
     return ffi::String(sha256_of(files.path(name)));
   });
@@ -96,6 +129,22 @@ void register_functions(const std::string& folder, const json::Value& gpu) {
     return text(cool_down(celsius, seconds));
   });
   define<double>("edgetune.clock", [] { return time_of_day(); });
+  const auto power = std::make_shared<Power>();
+  define<ffi::String>("edgetune.power.channels", [power] { return text(power->channels()); });
+  define<ffi::String, ffi::String>("edgetune.power.start", [power](const ffi::String& job) {
+    return text(power->start(std::string_view(job.data(), job.size())));
+  });
+  define<double>("edgetune.power.edge", [power] { return power->edge(); });
+  // TVM's timer gives it the arguments of what it times, whatever these are.
+  define_function("edgetune.power.run",
+                  ffi::Function::FromPacked([power](const ffi::AnyView*, std::int32_t, ffi::Any*) { power->run(); }));
+  define<ffi::String>("edgetune.power.runs", [power] { return text(power->runs()); });
+  define<ffi::String, ffi::String>("edgetune.power.stop", [power](const ffi::String& windows) {
+    return text(power->stop(std::string_view(windows.data(), windows.size())));
+  });
+  define<ffi::String, ffi::Module, ffi::String>("edgetune.profile", [](const ffi::Module& machine, const ffi::String& job) {
+    return text(profile(machine, ProfileJob::parse(std::string_view(job.data(), job.size()))));
+  });
   define<ffi::String, ffi::String>("edgetune.measure", [files, measurer](const ffi::String& job) {
     const Job parsed = Job::parse(std::string_view(job.data(), job.size()));
     auto seconds = json::Value::array();

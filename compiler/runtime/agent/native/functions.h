@@ -7,7 +7,8 @@
 
 namespace edgetune {
 
-// Register them with TVM; files are those in `folder`, `gpu` is the board's as `identity` tells it.
-void register_functions(const std::string& folder, const json::Value& gpu);
+// Register them with TVM; files are those in `folder`, `gpu` is the board's as `identity` tells it, `client` the session's
+// connection.
+void register_functions(const std::string& folder, const json::Value& gpu, int client);
 
 }  // namespace edgetune

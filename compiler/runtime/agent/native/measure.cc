@@ -27,11 +27,6 @@ std::size_t cold_bytes() {
   return std::min<std::size_t>(kColdBytes, memory.totalram * memory.mem_unit / 8);
 }
 
-DLDevice device_of(const std::string& name) {
-  if (name == "cpu") return {kDLCPU, 0};
-  if (name == "cuda") return {kDLCUDA, 0};
-  throw Error("there is no device " + name);
-}
 
 // Sets the threads of a library's own pool while it lives. A library that was linked without one runs on TVM's.
 class LibraryThreads {

@@ -30,7 +30,7 @@ bool send_all(int socket, std::string_view bytes) {
 int serve(int client, const std::string& folder, const std::string& key, const json::Value& gpu) {
   try {
     load_runtime_cuda();
-    register_functions(folder, gpu);
+    register_functions(folder, gpu, client);
     const tvm::ffi::Function loop = tvm_function("rpc.ServerLoop");
     if (!send_all(client, pack_int(kMagic) + pack_text("server:" + key))) return Session::kDone;  // it has gone
     call(loop, client);

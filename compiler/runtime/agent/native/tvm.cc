@@ -1,5 +1,6 @@
 #include "tvm.h"
 
+#include "error.h"
 #include "text.h"
 
 namespace edgetune {
@@ -17,7 +18,13 @@ ffi::Any call_packed(const ffi::Function& function, const ffi::AnyView* argument
   return result;
 }
 
-void define_function(const char* name, ffi::Function function) {
+DLDevice device_of(const std::string& kind) {
+  if (kind == "cpu") return {kDLCPU, 0};
+  if (kind == "cuda") return {kDLCUDA, 0};
+  throw Error("there is no device " + kind);
+}
+
+ffi::Function through_c(ffi::Function function) {
   const auto guarded = [](void* self, const TVMFFIAny* arguments, int count, TVMFFIAny* result) -> int {
     TVM_FFI_SAFE_CALL_BEGIN();
     static_cast<ffi::Function*>(self)->CallPacked(reinterpret_cast<const ffi::AnyView*>(arguments), count,
@@ -25,7 +32,11 @@ void define_function(const char* name, ffi::Function function) {
     TVM_FFI_SAFE_CALL_END();
   };
   const auto remove = [](void* self) { delete static_cast<ffi::Function*>(self); };
-  ffi::Function::SetGlobal(name, ffi::Function::FromExternC(new ffi::Function(std::move(function)), guarded, remove), true);
+  return ffi::Function::FromExternC(new ffi::Function(std::move(function)), guarded, remove);
+}
+
+void define_function(const char* name, ffi::Function function) {
+  ffi::Function::SetGlobal(name, through_c(std::move(function)), true);
 }
 
 ffi::Module load_library(const std::string& path) {

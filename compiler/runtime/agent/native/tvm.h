@@ -31,6 +31,12 @@ tvm::ffi::Any call(const tvm::ffi::Function& function, Arguments&&... arguments)
   return call_packed(function, packed, sizeof...(Arguments));
 }
 
+// The device of a kind: `cpu` or `cuda`. Throws Error for another.
+DLDevice device_of(const std::string& kind);
+
+// `function` as one that TVM calls through the C interface.
+tvm::ffi::Function through_c(tvm::ffi::Function function);
+
 // Make `function` one that TVM calls by this name.
 void define_function(const char* name, tvm::ffi::Function function);
 
