@@ -41,6 +41,12 @@ listen = together(
 )
 @click.option("--memory-limit", metavar="2G", help="Address space of a session at most.")
 @click.option("--until-eof", is_flag=True, help="End when standard input ends: with the SSH connection, say.")
+@click.option(
+    "--heartbeat",
+    type=click.FloatRange(0.1),
+    metavar="SECONDS",
+    help="End, too, when standard input is silent for so long.",
+)
 @debug
 def serve(**options: Any) -> None:
     """Let desks tune, run and measure on this machine: the agent of a board.

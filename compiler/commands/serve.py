@@ -27,12 +27,15 @@ class ServeOptions:
     session_limit: float
     memory_limit: str | None
     until_eof: bool
+    heartbeat: float | None
 
 
 def serve(options: ServeOptions) -> None:
     """Run the agent until it is told to end. Raises UsageError and EdgetuneError where it cannot begin."""
     import importlib.util
 
+    if options.heartbeat is not None and not options.until_eof:
+        raise UsageError("--heartbeat is of standard input: give --until-eof, too")
     check_key(options.key)
     tracker = parse_address(options.tracker, DEFAULT_TRACKER_PORT) if options.tracker is not None else None
     memory_limit = parse_size(options.memory_limit) if options.memory_limit is not None else None
@@ -50,6 +53,7 @@ def serve(options: ServeOptions) -> None:
         session_limit=options.session_limit,
         memory_limit=memory_limit,
         until_eof=options.until_eof,
+        heartbeat=options.heartbeat,
     )
     run(agent, lambda address: print(f"listening on {address}", flush=True))  # noqa: T201 - the line that is waited for
 

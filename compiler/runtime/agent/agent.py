@@ -21,7 +21,7 @@ from compiler.runtime.agent.listening import listen, shown
 from compiler.runtime.agent.log import Log
 from compiler.runtime.agent.options import AgentOptions
 from compiler.runtime.agent.queue import Queue
-from compiler.runtime.agent.reactor import GONE, READABLE, Reactor
+from compiler.runtime.agent.reactor import GONE, READABLE, Reactor, Timer
 from compiler.runtime.agent.registration import Registration
 from compiler.runtime.agent.sessions import Sessions
 from compiler.runtime.rpc import wire
@@ -51,6 +51,7 @@ class Agent:
             self._reactor, self._log, options.key, options.memory_limit, self._changed, self._returned
         )
         self._registration: Registration | None = None
+        self._silence: Timer | None = None
 
     def run(self, ready: Callable[[], None]) -> None:
         """Serve until SIGTERM, SIGINT or, if it was asked for, the end of standard input. Only from the main thread.
@@ -171,17 +172,33 @@ class Agent:
             return
         os.set_blocking(0, False)
         self._reactor.watch(0, READABLE | GONE, self._input)
+        self._heard()
 
     def _input(self, _events: int) -> None:
-        with contextlib.suppress(BlockingIOError, InterruptedError):
-            try:
-                ended = not os.read(0, 4096)
-            except OSError:
-                ended = True
-            if ended:
-                self._log("standard input has ended: so does the agent")
-                self._reactor.forget(0)
-                self._reactor.stop()
+        try:
+            ended = not os.read(0, 4096)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            ended = True
+        if ended:
+            self._reactor.forget(0)
+            self._end("standard input has ended")
+        else:
+            self._heard()
+
+    def _heard(self) -> None:
+        """Standard input lives: a network that died in silence leaves it open, and nothing comes any more."""
+        limit = self._options.heartbeat
+        if limit is None:
+            return
+        if self._silence is not None:
+            self._silence.cancel()
+        self._silence = self._reactor.after(limit, lambda: self._end(f"standard input was silent for {limit:g} s"))
+
+    def _end(self, why: str) -> None:
+        self._log(f"{why}: so the agent ends")
+        self._reactor.stop()
 
     def _catch_signals(self) -> tuple[int, int]:
         ends = os.pipe()

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 START_SECONDS = 60.0
 """For an agent to load TVM on a slow board."""
+SILENT_SECONDS = 60.0
+"""An agent that has heard nothing of its desk for so long ends: SSH takes hours to notice a network that died."""
+_BEATS = 4
+"""So many signs of life go out in that time."""
 _STATUS_SECONDS = 10.0
 _STOP_SECONDS = 3.0
 _LOG_LINES = 20
@@ -50,9 +54,18 @@ class RunningAgent:
     port: int = 0
     pid: int = 0
     log: deque[str] = field(default_factory=lambda: deque(maxlen=_LOG_LINES))
+    beating: asyncio.Future[None] | None = None
+
+    async def beat(self, silent_seconds: float) -> None:
+        """Tell it that the desk is there, for as long as it runs."""
+        with contextlib.suppress(OSError):
+            while not self.process.is_closing():
+                self.process.stdin.write(b"\n")
+                await asyncio.sleep(silent_seconds / _BEATS)
 
     async def stop(self, link: Link) -> None:
         """End it as the end of the connection would, and wait for that; kill it where it does not end."""
+        self._rest()
         with contextlib.suppress(OSError, asyncio.TimeoutError, TimeoutError):
             self.process.stdin.write_eof()
             await asyncio.wait_for(self.process.wait_closed(), _STOP_SECONDS)
@@ -61,11 +74,16 @@ class RunningAgent:
 
     async def kill(self, link: Link) -> None:
         """End it at once, whatever it is doing."""
+        self._rest()
         self.process.close()
         if self.pid and not link.lost:
             # SSH can send signals, too, but OpenSSH's server refuses to where the user is root.
             with contextlib.suppress(EdgetuneError):
                 await link.run(f"kill -9 {self.pid}", seconds=_STOP_SECONDS)
+
+    def _rest(self) -> None:
+        if self.beating is not None:
+            self.beating.cancel()
 
 
 async def look_around(link: Link) -> Surroundings:
@@ -96,10 +114,13 @@ async def install(link: Link, here: Surroundings, source: AgentSource, progress:
     return f"{place}/{AGENT}", True
 
 
-async def start_agent(link: Link, source: AgentSource, tvm: str, progress: Progress | None) -> RunningAgent:
+async def start_agent(
+    link: Link, source: AgentSource, tvm: str, progress: Progress | None, silent_seconds: float = SILENT_SECONDS
+) -> RunningAgent:
     """Start the board's agent: the native one where it is installed, else `edgetune serve`, else install and start it.
 
-    tvm: the version of TVM that the agent must have. Raises EdgetuneError, in one line, where none starts.
+    tvm: the version of TVM that the agent must have; silent_seconds: how long it outlives a network that died. Raises
+    EdgetuneError, in one line, where none starts.
     """
     here = await look_around(link)
     unavailable: EdgetuneError | None = None
@@ -109,18 +130,18 @@ async def start_agent(link: Link, source: AgentSource, tvm: str, progress: Progr
     except EdgetuneError as error:
         installed, unavailable = False, error
     if not installed:
-        agent = await _serve(link, tvm, progress)
+        agent = await _serve(link, tvm, progress, silent_seconds)
         if agent is not None:
             return agent
     if unavailable is not None:
         raise unavailable
     path, _ = await install(link, here, source, progress)
-    agent = await _start(link, shlex.quote(path), "native")
+    agent = await _start(link, shlex.quote(path), "native", silent_seconds)
     await _must_fit(link, agent, tvm)
     return agent
 
 
-async def _serve(link: Link, tvm: str, progress: Progress | None) -> RunningAgent | None:
+async def _serve(link: Link, tvm: str, progress: Progress | None, silent_seconds: float) -> RunningAgent | None:
     """The agent of the edgetune that is installed on the board, if it is this version's and starts."""
     done = await link.script(_PATH)
     words = done.stdout.split()
@@ -130,7 +151,7 @@ async def _serve(link: Link, tvm: str, progress: Progress | None) -> RunningAgen
     try:
         if words[-1] != tool_version():
             raise EdgetuneError(f"it is version {words[-1]}")
-        agent = await _start(link, "edgetune serve", "python")
+        agent = await _start(link, "edgetune serve", "python", silent_seconds)
         await _must_fit(link, agent, tvm)
     except EdgetuneError as error:
         if agent is not None:
@@ -145,9 +166,10 @@ async def _serve(link: Link, tvm: str, progress: Progress | None) -> RunningAgen
     return agent
 
 
-async def _start(link: Link, command: str, kind: str) -> RunningAgent:
-    script = f"echo {_PID}$$; exec {command} --port 0 --until-eof"
+async def _start(link: Link, command: str, kind: str, silent_seconds: float) -> RunningAgent:
+    script = f"echo {_PID}$$; exec {command} --port 0 --until-eof --heartbeat {silent_seconds:g}"
     agent = RunningAgent(kind, await link.start(f"sh -c {shlex.quote(script)}"))
+    agent.beating = asyncio.ensure_future(agent.beat(silent_seconds))
     logging = asyncio.ensure_future(_keep_log(agent))
     try:
         with link.telling():

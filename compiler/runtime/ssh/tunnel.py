@@ -19,6 +19,7 @@ from typing import Any
 from compiler.errors import EdgetuneError, UsageError
 from compiler.runtime.rpc.address import Address
 from compiler.runtime.ssh.address import SshAddress, parse
+from compiler.runtime.ssh.agent import SILENT_SECONDS
 from compiler.runtime.ssh.source import AgentSource, BundledAgents, Progress
 
 _END_SECONDS = 8.0
@@ -38,6 +39,7 @@ class AgentTunnel:
         config: Path | None = None,
         progress: Progress | None = None,
         source: AgentSource | None = None,
+        silent_seconds: float = SILENT_SECONDS,
     ) -> None:
         """See `open_agent`."""
         self.board = parse(board) if isinstance(board, str) else board
@@ -62,6 +64,7 @@ class AgentTunnel:
                 config=str(config) if config else None,
                 tvm=version("apache-tvm"),
                 live=bool(getattr(progress, "live", False)),
+                silent_seconds=silent_seconds,
             )
             ready = self._await_ready(source or BundledAgents(), progress)
         except BaseException:
@@ -144,14 +147,18 @@ def open_agent(
     config: Path | None = None,
     progress: Progress | None = None,
     source: AgentSource | None = None,
+    silent_seconds: float = SILENT_SECONDS,
 ) -> AgentTunnel:
     """Start the agent of `board` (`user@board`, `user@board:2222`, an alias) and bring it to a port of this machine.
 
     The agent is the one that edgetune put there before, else `edgetune serve` of this version if the board has it, else
     the native agent is built (`source`) and put into the board's ~/.cache/edgetune. It listens on the board's loopback
-    alone and ends with the tunnel, also when this process is killed.
+    alone and ends with the tunnel, also when this process is killed; where the network dies in silence, it ends after
+    `silent_seconds`.
 
     known_hosts, config: instead of the user's files in ~/.ssh. Raises EdgetuneError, in one line, where a step fails,
     and UsageError for what is no address.
     """
-    return AgentTunnel(board, known_hosts=known_hosts, config=config, progress=progress, source=source)
+    return AgentTunnel(
+        board, known_hosts=known_hosts, config=config, progress=progress, source=source, silent_seconds=silent_seconds
+    )

@@ -3,7 +3,7 @@
 It reads what to do from standard input, holds the connection and the forwarded port, and ends when its standard input
 is closed, as it is when the desk dies. Lines of JSON go both ways:
 
-  desk: {"address", "known_hosts", "config", "tvm"}        first of all
+  desk: {"address", "known_hosts", "config", "tvm", "live", "silent_seconds"}    first of all
   here: {"progress": text}
   here: {"ask": "identity" | "folder", "machine": name}    desk: {"value": text} or {"error": text}
   here: {"ready": {"host", "port", "kind", "board"}}       the agent listens there
@@ -92,7 +92,8 @@ async def serve(desk: Desk) -> None:
     link = await Link.open(address, **files)
     agent: RunningAgent | None = None
     try:
-        agent = await start_agent(link, desk, order["tvm"], _Teller(desk, order["live"]))
+        teller = _Teller(desk, order["live"])
+        agent = await start_agent(link, desk, order["tvm"], teller, order["silent_seconds"])
         listener = await link.connection.forward_local_port(LOOPBACK, 0, LOOPBACK, agent.port)
         desk.tell(ready={"host": LOOPBACK, "port": listener.get_port(), "kind": agent.kind, "board": str(address)})
         ended = [

@@ -75,6 +75,22 @@ def test_until_eof_ends_it_with_its_standard_input(kind: Kind, troubled: Trouble
         wait_for(lambda: not any(map(alive, pids)), 3)
 
 
+def test_a_heartbeat_that_stops_ends_it(kind: Kind) -> None:
+    """A network that dies in silence closes nothing."""
+    reader, writer = os.pipe()
+    with (
+        os.fdopen(reader) as stdin,
+        agents.running(kind, "--until-eof", "--heartbeat", "0.6", stdin=stdin) as agent,
+    ):
+        for _ in range(5):
+            os.write(writer, b"\n")
+            time.sleep(0.2)
+        assert agent.process.poll() is None
+        assert agent.process.wait(timeout=5) == 0
+        assert "standard input was silent for 0.6 s" in agent.log
+    os.close(writer)
+
+
 def test_its_folders_go_with_it(kind: Kind) -> None:
     with agents.running(kind) as agent, agent.connect() as connection:
         folder = Path(str(connection.call("tvm.rpc.server.workpath", ".")))

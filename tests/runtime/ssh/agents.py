@@ -11,12 +11,13 @@ from pathlib import Path
 from compiler.runtime.ssh.source import AGENT
 
 _PROGRAM = """#!{python}
-import json, os, socket, struct, sys, threading
+import json, os, select, socket, struct, sys, threading
 if "--port" not in sys.argv or "--until-eof" not in sys.argv:
     sys.exit("wrong arguments: %s" % sys.argv)
 {trouble}
 def until_eof():
-    while sys.stdin.buffer.read(1): pass
+    limit = float(sys.argv[sys.argv.index("--heartbeat") + 1])
+    while select.select([0], [], [], limit)[0] and os.read(0, 100): pass
     os._exit(0)
 def serve(sock):
     with sock:

@@ -37,9 +37,11 @@ def agents(tmp_path: Path) -> SmallAgents:
     return SmallAgents(tmp_path / "bundle")
 
 
-def tunnel(board: Server, agents: SmallAgents, said: list[str] | None = None) -> AgentTunnel:
+def tunnel(board: Server, agents: SmallAgents, said: list[str] | None = None, **more: float) -> AgentTunnel:
     progress = None if said is None else said.append
-    return open_agent(ALIAS, known_hosts=board.known_hosts, config=board.config, source=agents, progress=progress)
+    return open_agent(
+        ALIAS, known_hosts=board.known_hosts, config=board.config, source=agents, progress=progress, **more
+    )
 
 
 def running(board: Server) -> list[psutil.Process]:
@@ -289,6 +291,19 @@ def test_what_is_lost_is_noticed(own_server: Server, agents: SmallAgents, what: 
         assert expected in str(opened.lost)
         with pytest.raises(EdgetuneError):
             ask_status(Address(*address), 2.0)
+
+
+def test_an_agent_whose_desk_falls_silent_ends(board: Server, agents: SmallAgents) -> None:
+    """As where the network dies: nothing is closed, and SSH notices after hours."""
+    opened = tunnel(board, agents, silent_seconds=1.0)
+    with opened as address:
+        time.sleep(1.5)
+        assert ask_status(address)["state"] == "free", "the desk tells it that it is there"
+        [agent] = running(board)
+        opened._process.send_signal(signal.SIGSTOP)
+        wait_for(lambda: not agent.is_running() or agent.status() == psutil.STATUS_ZOMBIE, GONE_SECONDS)
+        opened._process.send_signal(signal.SIGCONT)
+        wait_for(lambda: opened.lost is not None, NOTICED_SECONDS)
 
 
 def test_the_agent_listens_on_the_boards_loopback_only(board: Server, agents: SmallAgents) -> None:

@@ -130,6 +130,7 @@ void Agent::watch(Events& events) {
   events.watch(signals_.get(), POLLIN, [this](short) { ending_ = asked_to_end(signals_) != 0 || ending_; });
   events.watch(listener_.get(), POLLIN, [this](short) { accept_clients(); });
   if (options_.until_eof) events.watch(STDIN_FILENO, POLLIN, [this](short) { read_input(); });
+  if (options_.heartbeat) events.until(heard_at_ + *options_.heartbeat);
   if (session_) session_->watch(events);
   if (tracker_) tracker_->watch(events);
   if (gpu_question_) gpu_question_->watch(events);
@@ -254,6 +255,10 @@ void Agent::sweep() {
 }
 
 void Agent::tick() {
+  if (options_.heartbeat && now() >= heard_at_ + *options_.heartbeat && !ending_) {
+    log_line(format("standard input was silent for %g s", *options_.heartbeat));
+    ending_ = true;
+  }
   sweep();
   if (gpu_question_ && gpu_question_->answer()) {
     const std::string found = *gpu_question_->answer();
@@ -328,6 +333,7 @@ void Agent::read_input() {
   char bytes[4096];
   const ssize_t count = read(STDIN_FILENO, bytes, sizeof bytes);
   if (count == 0 || (count < 0 && errno != EINTR && errno != EAGAIN)) ending_ = true;
+  if (count > 0) heard_at_ = now();
 }
 
 void Agent::let_go() {

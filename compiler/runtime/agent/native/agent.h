@@ -83,6 +83,7 @@ class Agent {
   std::optional<std::string> last_failure_;
   long long strangers_ = 0;      // who came and were no clients, since it was last said
   double strangers_said_ = -kNever;
+  double heard_at_ = now();  // when something came on standard input
   bool ending_ = false;
 };
 

@@ -23,6 +23,7 @@ const char kHelp[] =
     "  --session-limit SECONDS  the longest that a session may last (default 3600)\n"
     "  --memory-limit BYTES     a session's address space, such as 2G or 512M (default: no limit)\n"
     "  --until-eof              end when standard input is closed\n"
+    "  --heartbeat SECONDS      with --until-eof: end, too, when nothing comes on standard input for so long\n"
     "  --version                say the version\n"
     "  --help                   this\n";
 
@@ -112,6 +113,11 @@ Options parse_options(int count, char** arguments) {
       const auto seconds = parse_number(text);
       if (!seconds || *seconds <= 0) throw UsageError("--session-limit " + text + ": give a number of seconds");
       options.session_limit = *seconds;
+    } else if (name == "--heartbeat") {
+      const std::string text = value();
+      const auto seconds = parse_number(text);
+      if (!seconds || *seconds < 0.1) throw UsageError("--heartbeat " + text + ": give a number of seconds, 0.1 or more");
+      options.heartbeat = *seconds;
     } else if (name == "--memory-limit") {
       options.memory_limit = bytes_of(value());
     } else if (name == "--insecure") {
@@ -126,6 +132,8 @@ Options parse_options(int count, char** arguments) {
       throw UsageError("there is no option " + name + "; see --help");
     }
   }
+  if (options.heartbeat && !options.until_eof)
+    throw UsageError("--heartbeat is of standard input: give --until-eof, too");
   if (options.insecure && !listens)
     throw UsageError("--insecure is for --listen ADDRESS: without it the agent is reached from this machine only");
   if (!is_loopback(options.listen) && !options.insecure && !options.help && !options.version)

@@ -15,6 +15,7 @@ struct Options {
   double session_limit = 3600;                          // seconds
   std::optional<long long> memory_limit;                // bytes
   bool until_eof = false;
+  std::optional<double> heartbeat;  // seconds that standard input may be silent
   bool insecure = false;
   bool help = false;
   bool version = false;
