@@ -43,7 +43,7 @@ class LocalRunner:
         """Measure one trial."""
         return self._pool.map("measure", [trial.job()], limits.MEASURE_SECONDS)[0]
 
-    def cancel(self) -> None:
+    def cancel(self, repeats: bool = False) -> None:
         self._waiting.clear()
 
     def check(self, job: dict[str, Any], timeout: float, poll: Callable[[], None]) -> Outcome:

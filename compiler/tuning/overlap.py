@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TICK_SECONDS = 0.25  # between two looks at the clock and at Ctrl-C
 SAVE_SECONDS = 5.0
 LAST_SECONDS = 2.0  # that a spent time budget leaves for what is just being measured
+REPEATS_SECONDS = 60.0  # that a run without a time budget takes at its end for what is measured once more
 SWITCH_SECONDS = 0.0005
 """After so long Python's other threads get a turn. They hand boards their next candidates, which take milliseconds to
 measure, and must not wait for the search at each step."""
@@ -65,10 +66,11 @@ class Overlap:
                         return "the budget is spent"
                     fed = self._feed(builds, untried)
                     if not fed and not self._flights:
+                        self._land(builds)
                         return "the budget is spent" if untried else "nothing improves any more"
                     self._collect(builds, 0.0 if fed else TICK_SECONDS)
             finally:
-                session.runner.cancel()
+                session.runner.cancel(repeats=True)
                 session.save()
 
     def _feed(self, builds: BackgroundBuilder, untried: list[Work]) -> bool:
@@ -163,15 +165,24 @@ class Overlap:
             flight.work.search.learn([t.candidate for t in known], [flight.seconds[t] for t in known])
 
     def _land(self, builds: BackgroundBuilder) -> None:
-        """Take what is just being measured, and leave the rest: the time is up."""
+        """Take what is just being measured, and leave the rest: the time is up.
+
+        What a board measured while it was not itself is made again first, as long as there is time for it.
+        """
+        runner = self._session.runner
         builds.cancel()
-        self._session.runner.cancel()
-        deadline = time.monotonic() + LAST_SECONDS
-        while time.monotonic() < deadline:
-            boards = self._session.runner.boards()
-            if not builds.running and (boards is None or not boards.measuring):
+        runner.cancel()
+        now = time.monotonic()
+        deadline = now + LAST_SECONDS
+        repeats_until = now + max(LAST_SECONDS, min(REPEATS_SECONDS, self._session.spending.seconds_left))
+        while True:
+            boards = runner.boards()
+            repeats = boards.repeats if boards is not None else 0
+            if time.monotonic() >= (repeats_until if repeats else deadline):
                 break
-            for measured in self._session.runner.take(TICK_SECONDS):
+            if not builds.running and not repeats and (boards is None or not boards.measuring):
+                break
+            for measured in runner.take(TICK_SECONDS):
                 self._keep(measured)
 
 

@@ -58,8 +58,8 @@ class Runner(Protocol):
         """
         ...
 
-    def cancel(self) -> None:
-        """Leave what is not being measured yet."""
+    def cancel(self, repeats: bool = False) -> None:
+        """Leave what is not being measured yet; what is to be measured once more only with `repeats`."""
         ...
 
     def check(self, job: dict[str, Any], timeout: float, poll: Callable[[], None]) -> Outcome:

@@ -44,12 +44,16 @@ class Drift:
 
 @dataclass
 class BoardsState:
-    """The boards of a run at one moment: how many measure, wait for work or for their turn, cool down, or are away."""
+    """The boards of a run at one moment: how many measure, wait for work or for their turn, cool down, or are away.
+
+    `repeats` are the measurements that are still to be made once more, because a board was not itself.
+    """
 
     measuring: int = 0
     waiting: int = 0
     cooling: int = 0
     away: int = 0
+    repeats: int = 0
 
 
 @dataclass
@@ -66,10 +70,6 @@ class BoardSummary:
 
 
 @dataclass
-class TuneState:
-    """A model's tuning at one moment; budgets and estimates are None where there is none. `phase` is a word or two.
-
-@dataclass
 class Begins:
     """What a run begins with: of its `tasks`, so many are `known` by records of their own on this device, and for the
     others there are `records` of `kernels` similar kernels."""
@@ -79,6 +79,10 @@ class Begins:
     records: int = 0
     kernels: int = 0
 
+
+@dataclass
+class TuneState:
+    """A model's tuning at one moment; budgets and estimates are None where there is none. `phase` is a word or two.
 
     `notices` are lines to be shown once, new ones each time. `begins` is what the run begins with.
     """
@@ -93,11 +97,11 @@ class Begins:
     phase: str = ""
     boards: BoardsState | None = None
     notices: list[str] = field(default_factory=list)
+    begins: Begins = field(default_factory=Begins)
 
 
 @dataclass
 class TuneSummary:
-    begins: Begins = field(default_factory=Begins)
     """How tuning ended. `latency_seconds` is the sum of the best kernels over the model's layers: an estimate.
 
     `spent` says where the wall time went, in seconds by step. `resumed` counts trials of an interrupted run that this
@@ -116,9 +120,9 @@ class TuneSummary:
     resumed: int = 0
     spent: dict[str, float] = field(default_factory=dict)
     boards: list[BoardSummary] = field(default_factory=list)
+    begins: Begins = field(default_factory=Begins)
 
     @property
     def trials_per_minute(self) -> float | None:
         """Trials a minute, those of an interrupted run and its time included; None where there is no time yet."""
-    begins: Begins = field(default_factory=Begins)
         return 60 * self.trials / self.seconds if self.seconds > 0 else None

@@ -16,6 +16,7 @@ import targets
 from compiler.frontend import Model
 from compiler.records.record import Record
 from compiler.records.store import Store, open_store
+from compiler.tuning import overlap
 from compiler.tuning.builder import Done
 from compiler.tuning.runner import BoardsLostError
 from compiler.tuning.state import BoardsState, BoardSummary, TuneState, TuneSummary
@@ -91,7 +92,7 @@ class Boards:
             now.append(self.repeat)
         return [Measured(t, Outcome(value=[1e-3 / (1 + len(self.measured))] * 3)) for t in now]
 
-    def cancel(self) -> None:
+    def cancel(self, repeats: bool = False) -> None:
         self.waiting.clear()
 
     def check(self, job: dict[str, Any], timeout: float, poll: Callable[[], None]) -> Outcome:
@@ -186,3 +187,50 @@ def test_when_boards_are_lost_what_they_measured_is_kept(model: Model, store: St
     again = run(model, store, boards, Builder(), Budget(trials=30))
     assert again.resumed == summary.trials and again.ended == "the budget is spent"
     assert not [t for t in threading.enumerate() if t.name == "edgetune-build"]
+
+
+class Unsteady(Boards):
+    """Boards that find, near the end, that three measurements are to be made again; each look takes one of them."""
+
+    def __init__(self, answers: bool) -> None:
+        super().__init__()
+        self.repeat = Trial(None, None)  # type: ignore[arg-type]  # none besides
+        self.answers = answers
+        self.doubtful: list[Trial] = []
+        self.found = False
+        self.dropped = 0
+
+    def take(self, seconds: float) -> list[Measured]:
+        if not self.waiting and self.doubtful and self.answers:
+            return [Measured(self.doubtful.pop(), Outcome(value=[1e-3]))]
+        taken = super().take(seconds)
+        if len(self.measured) >= 12 and not self.found:
+            self.found, self.doubtful = True, self.measured[:3]
+            for trial in self.doubtful:
+                trial.again = True
+        return taken
+
+    def cancel(self, repeats: bool = False) -> None:
+        super().cancel()
+        if repeats:
+            self.dropped, self.doubtful = len(self.doubtful), []
+
+    def boards(self) -> BoardsState:
+        return BoardsState(waiting=1, repeats=len(self.doubtful))
+
+
+def test_what_is_in_doubt_at_the_end_is_measured_again_first(model: Model, store: Store) -> None:
+    boards = Unsteady(answers=True)
+    summary = run(model, store, boards, Builder(), Budget(trials=12))
+    assert summary.ended == "the budget is spent"
+    assert summary.trials == len(trials(store)) == 12 + 3 and boards.dropped == 0
+
+
+def test_what_cannot_be_measured_again_in_time_is_left(
+    model: Model, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overlap, "LAST_SECONDS", 0.1)
+    monkeypatch.setattr(overlap, "REPEATS_SECONDS", 0.3)
+    boards = Unsteady(answers=False)
+    summary = run(model, store, boards, Builder(), Budget(trials=12))
+    assert summary.trials == len(trials(store)) == 12 and boards.dropped == 3

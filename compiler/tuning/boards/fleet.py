@@ -79,6 +79,7 @@ class Fleet:
         self._measured: queue.SimpleQueue[Measured] = queue.SimpleQueue()
         self._notices: list[str] = []
         self._failure: BaseException | None = None
+        self._repeats = 0
         self._known = 1
         self._seen = time.monotonic()
         self._started = time.monotonic()
@@ -106,8 +107,18 @@ class Fleet:
             self._must_have_boards()
         return found
 
-    def cancel(self) -> None:
-        self.jobs.clear()
+    def cancel(self, repeats: bool = False) -> None:
+        left = sum(job.trial is not None and job.trial.again for job in self.jobs.clear(repeats))
+        if not repeats:
+            return
+        with self._lock:
+            self._repeats -= left
+            left += sum(len(board.since) for board in self._boards.values() if not board.health.steady)
+        if left:
+            self.notify(
+                f"{fmt.count(left, 'measurement')} of a board that was not itself stand as they are: the run has ended "
+                "before they were made again"
+            )
 
     def check(self, job: dict[str, Any], timeout: float, poll: Callable[[], None]) -> Outcome:
         asked = BoardJob(check=job, timeout=max(timeout, limits.BOARD_CHECK_SECONDS))
@@ -123,7 +134,11 @@ class Fleet:
         states = [slot.state for slot in self._slots]
         waiting = sum(states.count(state) for state in (slots.STARTING, slots.IDLE, slots.BUSY))
         return BoardsState(
-            states.count(slots.MEASURING), waiting, states.count(slots.COOLING), states.count(slots.AWAY)
+            states.count(slots.MEASURING),
+            waiting,
+            states.count(slots.COOLING),
+            states.count(slots.AWAY),
+            self._repeats,
         )
 
     def notices(self) -> list[str]:
@@ -177,6 +192,9 @@ class Fleet:
 
     def finish(self, job: BoardJob, outcome: Outcome) -> None:
         """Hand over what became of a job."""
+        if job.trial is not None and job.trial.again:
+            with self._lock:
+                self._repeats -= 1
         if job.trial is None:
             job.answer.put(outcome)
             return
@@ -187,6 +205,8 @@ class Fleet:
 
     def again(self, trials: Sequence[Trial]) -> None:
         """Have trials measured once more."""
+        with self._lock:
+            self._repeats += len(trials)
         for trial in trials:
             trial.again = True
             self.jobs.put(BoardJob(trial))

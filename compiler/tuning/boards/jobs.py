@@ -60,7 +60,9 @@ class JobQueue:
         with self._changed:
             self._changed.notify_all()
 
-    def clear(self) -> None:
-        """Leave what no board has taken."""
+    def clear(self, repeats: bool = False) -> list[BoardJob]:
+        """Leave what no board has taken; what is measured once more only with `repeats`. Returns what is left."""
         with self._changed:
-            self._jobs.clear()
+            left = [job for job in self._jobs if repeats or job.trial is None or not job.trial.again]
+            self._jobs = deque(job for job in self._jobs if job not in left)
+            return left

@@ -30,7 +30,7 @@ class Carrier:
     def take(self, seconds: float) -> list[Measured]:
         return []
 
-    def cancel(self) -> None:
+    def cancel(self, repeats: bool = False) -> None:
         """Nothing is under way."""
 
     def check(self, job: dict[str, Any], timeout: float, poll: Callable[[], None]) -> Outcome:
