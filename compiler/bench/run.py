@@ -12,6 +12,9 @@ from compiler.bench.conditions import Conditions, Watch
 from compiler.bench.engine import Engine, PackageEngine
 from compiler.bench.environment import environment_warnings, series_warnings
 from compiler.bench.peers import open_peer
+from compiler.bench.power.meter import Meter
+from compiler.bench.power.metering import Metering
+from compiler.bench.power.power import Power, says
 from compiler.bench.protocol import Measurement, Protocol, measure
 from compiler.bench.result import Result
 from compiler.bench.stability import stability
@@ -21,6 +24,7 @@ from compiler.bench.verify import Reference, onnx_reference, verify
 from compiler.errors import EdgetuneError, UsageError
 from compiler.frontend.model import Model
 from compiler.package import Accuracy
+from compiler.runtime.outputs import device_kind
 from compiler.runtime.session import Executable
 
 DEFAULT = Protocol()
@@ -47,14 +51,15 @@ def bench(
     protocol: Protocol = DEFAULT,
     progress: Callable[[str, int, int], None] | None = None,
     local: bool = True,
+    meter: Meter | None = None,
 ) -> BenchReport:
     """Measure a loaded package, and `peers` in the same turns, on the first of `inputs`.
 
     With `model`, which peers need, all engines are verified against ONNX Runtime on all of `inputs`, each at the
     tolerance of the precision that it computes in; without it our accuracy is the one in the manifest. A peer that is
-    not installed or fails is reported, and the others go on. Of an executable that is not `local` this machine's load
-    says nothing. Raises EdgetuneError when the package itself fails,
-    UsageError for wrong names or inputs.
+    not installed or fails is reported, and the others go on. `meter` measures power in the windows of each engine. Of
+    an executable that is not `local` this machine's load says nothing. Raises EdgetuneError when the package itself
+    fails, UsageError for wrong names or inputs.
     """
     if not inputs:
         raise UsageError("a measurement needs at least one set of inputs")
@@ -68,16 +73,18 @@ def bench(
         engines = [(own, _accuracy(own, reference, inputs))]
         for name in peers:
             try:
-                peer = open_peer(name, model, threads, executable.manifest.precision)
+                peer = open_peer(name, model, threads, executable.manifest.precision, device_kind(executable.manifest))
                 engines.append((peer, _accuracy(peer, reference, inputs)))
             except UsageError:
                 raise
             except EdgetuneError as error:
                 missing.append((name, str(error)))
         del reference  # its threads must not get in the way of those that are measured
-    watch = Watch() if local else None
-    measurements = measure([engine for engine, _ in engines], inputs[0], protocol, progress)
-    conditions = watch.conditions() if watch is not None else None
+    with Metering(meter) as metering:
+        watch = Watch() if local else None
+        measurements = measure([engine for engine, _ in engines], inputs[0], protocol, progress, metering.edges)
+        conditions = watch.conditions() if watch is not None else None
+        powers = metering.powers(measurements)
     warnings = environment_warnings(threads, conditions.other_cpus) if conditions is not None else []
     ours = [timing.seconds for timing in measurements[0].rounds]
     ratios = [
@@ -85,8 +92,8 @@ def bench(
         for other in measurements[1:]
     ]
     results = [
-        _result(executable, engine, measurement, accuracy, warnings, threads, protocol, conditions)
-        for (engine, accuracy), measurement in zip(engines, measurements, strict=True)
+        _result(executable, engine, measurement, accuracy, warnings, threads, protocol, conditions, power)
+        for (engine, accuracy), measurement, power in zip(engines, measurements, powers, strict=True)
     ]
     results[0] = msgspec.structs.replace(results[0], ratios=ratios, missing=dict(missing))
     return BenchReport(tuple(results), tuple(ratios), tuple(missing))
@@ -113,11 +120,14 @@ def _result(
     threads: int,
     protocol: Protocol,
     conditions: Conditions | None,
+    power: Power | None,
 ) -> Result:
     manifest = executable.manifest
     seconds = measurement.seconds
     figures = latency(seconds)
     own = isinstance(engine, PackageEngine)
+    images_per_s = None if manifest.batch is None else manifest.batch * 1e3 / figures.mean
+    watts = None if power is None else power.watts
     settled = stability([timing.seconds for timing in measurement.rounds], protocol.tolerance or TOLERANCE)
     unsettled = stability_warnings(settled) if protocol.tolerance is not None else []
     unverified = ["this package was not verified"] if own and not manifest.verified else []
@@ -133,7 +143,10 @@ def _result(
         precision=engine.precision,
         latency_ms=figures,
         runs=len(seconds),
-        images_per_s=None if manifest.batch is None else manifest.batch * 1e3 / figures.mean,
+        images_per_s=images_per_s,
+        watts=watts,
+        images_per_s_per_w=None if images_per_s is None or watts is None else images_per_s / watts,
+        power_source=says(power) if power is not None and watts is not None else None,
         accuracy=accuracy,
         tuned_tasks=manifest.tasks - len(manifest.untuned) if own else None,
         tasks=manifest.tasks if own else None,
@@ -144,4 +157,5 @@ def _result(
         stability=settled,
         conditions=conditions,
         settings=dict(engine.settings),
+        power=power,
     )

@@ -69,7 +69,8 @@ def suite(name: str, *, gpu: bool) -> Suite:
     """
     if name == "classic":
         large = 128 if gpu else 48
-        return Suite(("alexnet", "googlenet"), (1, large), ("fp32", "fp16"), ("onnxruntime", "openvino"))
+        peers = ("onnxruntime-cuda", "torch-compile", "tensorrt") if gpu else ("onnxruntime", "openvino")
+        return Suite(("alexnet", "googlenet"), (1, large), ("fp32", "fp16"), peers)
     path = Path(name)
     if path.suffix != ".toml" or not path.is_file():
         raise UsageError(f"--suite {name}: give `classic`, or a .toml file that is there")

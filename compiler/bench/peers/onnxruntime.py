@@ -12,7 +12,7 @@ from compiler.bench.peers import register
 from compiler.bench.peers.source import model_source
 from compiler.frontend.model import Model
 from compiler.runtime.inputs import check_inputs
-from compiler.runtime.timing import Timing, time_invocations
+from compiler.runtime.timing import Edges, Timing, time_invocations
 from compiler.tensors import TensorSpec
 
 
@@ -26,7 +26,7 @@ class OnnxRuntime:
     name = "onnxruntime"
     precision = "fp32"
 
-    def __init__(self, model: Model, threads: int, precision: str) -> None:
+    def __init__(self, model: Model, threads: int, precision: str, device: str = "cpu") -> None:
         import onnxruntime
 
         self._ort = onnxruntime
@@ -68,6 +68,7 @@ class OnnxRuntime:
         warmup_runs: int = 0,
         warmup_seconds: float = 0.0,
         limit_seconds: float | None = None,
+        edges: Edges | None = None,
     ) -> Timing:
         """Time single invocations with bound inputs and outputs (see `Engine.timed`)."""
         return time_invocations(
@@ -77,6 +78,7 @@ class OnnxRuntime:
             warmup_runs=warmup_runs,
             warmup_seconds=warmup_seconds,
             limit_seconds=limit_seconds,
+            edges=edges,
         )
 
     def _feeds(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

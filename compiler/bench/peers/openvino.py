@@ -15,7 +15,7 @@ from compiler.bench.peers.source import model_source
 from compiler.errors import EdgetuneError
 from compiler.frontend.model import Model
 from compiler.runtime.inputs import check_inputs
-from compiler.runtime.timing import Timing, time_invocations
+from compiler.runtime.timing import Edges, Timing, time_invocations
 from compiler.tensors import TensorSpec
 
 _HINTS = {"fp32": "f32", "fp16": "f16"}
@@ -31,7 +31,7 @@ class OpenVino:
 
     name = "openvino"
 
-    def __init__(self, model: Model, threads: int, precision: str) -> None:
+    def __init__(self, model: Model, threads: int, precision: str, device: str = "cpu") -> None:
         import openvino
 
         self._openvino = openvino
@@ -75,6 +75,7 @@ class OpenVino:
         warmup_runs: int = 0,
         warmup_seconds: float = 0.0,
         limit_seconds: float | None = None,
+        edges: Edges | None = None,
     ) -> Timing:
         """Time single invocations with shared inputs and outputs (see `Engine.timed`)."""
         self._share(inputs)
@@ -86,6 +87,7 @@ class OpenVino:
             warmup_runs=warmup_runs,
             warmup_seconds=warmup_seconds,
             limit_seconds=limit_seconds,
+            edges=edges,
         )
 
     def _share(self, inputs: Mapping[str, np.ndarray]) -> None:

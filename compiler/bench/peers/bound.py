@@ -1,0 +1,65 @@
+"""What the peers have in common that hold their inputs and outputs on a device."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from compiler.bench.engine import cast_inputs
+from compiler.runtime.inputs import check_inputs
+from compiler.runtime.timing import Edges, Timing, time_invocations
+from compiler.tensors import TensorSpec
+
+
+class BoundPeer(ABC):
+    """An engine (`compiler.bench.engine.Engine`) but for loading, feeding and fetching."""
+
+    def __init__(self, inputs: list[TensorSpec]) -> None:
+        self.inputs = inputs
+
+    @abstractmethod
+    def feed(self, arrays: list[np.ndarray]) -> None:
+        """Have what runs next run on `arrays`, in the order of the inputs: on the device when this returns."""
+
+    @property
+    @abstractmethod
+    def invoke(self) -> Callable[[], object]:
+        """Runs once, and returns when that is done; outputs stay on the device."""
+
+    @abstractmethod
+    def fetch(self) -> dict[str, np.ndarray]:
+        """Copies of the outputs of the last run."""
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run once (see `Engine.run`)."""
+        self.feed(self._checked(inputs))
+        self.invoke()
+        return self.fetch()
+
+    def timed(
+        self,
+        inputs: Mapping[str, np.ndarray],
+        *,
+        runs: int = 1,
+        seconds: float = 0.0,
+        warmup_runs: int = 0,
+        warmup_seconds: float = 0.0,
+        limit_seconds: float | None = None,
+        edges: Edges | None = None,
+    ) -> Timing:
+        """Time single invocations (see `Engine.timed`)."""
+        self.feed(self._checked(inputs))
+        return time_invocations(
+            self.invoke,
+            runs=runs,
+            seconds=seconds,
+            warmup_runs=warmup_runs,
+            warmup_seconds=warmup_seconds,
+            limit_seconds=limit_seconds,
+            edges=edges,
+        )
+
+    def _checked(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        return check_inputs(self.inputs, cast_inputs(self.inputs, inputs))
