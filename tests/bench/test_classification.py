@@ -16,7 +16,7 @@ from compiler.bench.dataset import Dataset
 from compiler.bench.verify import Reference
 from compiler.errors import UsageError
 from compiler.tensors import TensorSpec
-from tests.command import ROOT, edgetune, one_line
+from tests.command import ROOT, edgetune_here, one_line
 
 SPEC = TensorSpec("x", (4, 3), "float32")
 INPUTS = 1008
@@ -96,7 +96,7 @@ def test_fp16_agrees_with_fp32_on_a_trained_network(tmp_path: Path, capfd: pytes
     assert len(rows) == INPUTS
     np.savez(tmp_path / "files.npz", bytes=np.stack(rows), labels=np.array(labels))
     package = tmp_path / "magika.tar"
-    edgetune("compile", model, "--batch", "48", "--precision", "fp16", "--zero-trial", "-o", package)
+    edgetune_here("compile", model, "--batch", "48", "--precision", "fp16", "--zero-trial", "-o", package)
     # In this process: on a busy machine a thousand inputs take longer than a command is given.
     arguments = ["verify", package, "--dataset", tmp_path / "files.npz", "--json", tmp_path / "seen.json"]
     assert main([str(argument) for argument in arguments]) == 0
@@ -108,4 +108,4 @@ def test_fp16_agrees_with_fp32_on_a_trained_network(tmp_path: Path, capfd: pytes
     assert seen["labelled"] > 300
     assert seen["reference_top1"] > 0.8
     assert abs(seen["top1"] - seen["reference_top1"]) < 0.005
-    assert "--dataset" in one_line(edgetune("verify", package, "--resize", "3", check=2).stderr)
+    assert "--dataset" in one_line(edgetune_here("verify", package, "--resize", "3", check=2).stderr)

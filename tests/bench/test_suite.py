@@ -11,7 +11,7 @@ import pytest
 from compiler.bench.statistics import Ratio
 from compiler.bench.suite import Cell, Done, suite
 from compiler.errors import UsageError
-from tests.command import edgetune, one_line
+from tests.command import edgetune_here, one_line
 from tests.report.made import result
 from tests.runtime import small
 
@@ -69,7 +69,7 @@ def test_a_suite_goes_on_where_it_ended(tmp_path: Path) -> None:
     )
     results = tmp_path / "r.jsonl"
     command = ("bench", "--suite", tmp_path / "s.toml", "--zero-trial", "--json", results)
-    done = edgetune(*command, check=1)
+    done = edgetune_here(*command, check=1)
     assert "1 cell of 2 failed" in one_line(done.stderr)
     lines = [json.loads(line) for line in results.read_text().splitlines()]
     assert [(line["model"], line["engine"]) for line in lines] == [
@@ -81,9 +81,9 @@ def test_a_suite_goes_on_where_it_ended(tmp_path: Path) -> None:
     assert lines[0]["reason"]
     # The model is mended, and only that cell is measured.
     onnx.save(small.onnx_model(), bad)
-    done = edgetune(*command)
+    done = edgetune_here(*command)
     assert "1 of 2 cells are in" in done.stderr
     lines = [json.loads(line) for line in results.read_text().splitlines()]
     assert [line["model"] for line in lines] == ["bad", "good", "good", "bad", "bad"]
-    assert "what to measure" in one_line(edgetune("bench", check=2).stderr)
-    assert "--json FILE" in one_line(edgetune("bench", "--suite", "classic", check=2).stderr)
+    assert "what to measure" in one_line(edgetune_here("bench", check=2).stderr)
+    assert "--json FILE" in one_line(edgetune_here("bench", "--suite", "classic", check=2).stderr)

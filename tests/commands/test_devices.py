@@ -15,7 +15,7 @@ from compiler.commands.serve import parse_size
 from compiler.errors import UsageError
 from compiler.runtime.rpc.address import Way
 from compiler.runtime.rpc.connect import connect
-from tests.command import edgetune, one_line
+from tests.command import edgetune_here, one_line
 from tests.runtime.agent import agents
 from tests.runtime.agent.agents import KINDS, Agent, wait_for
 from tests.runtime.tracker import trackers
@@ -38,7 +38,7 @@ def agent(tracker: Tracker) -> Iterator[Agent]:
 def test_an_agent_and_a_tracker_are_told_apart(agent: Agent, tracker: Tracker, tmp_path: Path) -> None:
     for address in (agent.address, tracker.address):
         path = tmp_path / f"{address.port}.jsonl"
-        shown = edgetune("devices", "--rpc", str(address), "--json", path).stdout
+        shown = edgetune_here("devices", "--rpc", str(address), "--json", path).stdout
         assert f"127.0.0.1:{agent.address.port}" in shown and "free" in shown
         assert targets.fingerprint(targets.get("native")).id in shown
         [line] = [json.loads(text) for text in path.read_text().splitlines()]
@@ -49,7 +49,7 @@ def test_an_agent_and_a_tracker_are_told_apart(agent: Agent, tracker: Tracker, t
 
 def test_a_busy_board_says_since_when(agent: Agent, tracker: Tracker) -> None:
     with connect(Way(tracker.address, "orin")):
-        assert "busy for " in edgetune("devices", "--rpc", str(tracker.address), "--key", "orin").stdout
+        assert "busy for " in edgetune_here("devices", "--rpc", str(tracker.address), "--key", "orin").stdout
     wait_for(lambda: agent.status()["state"] == "free")
 
 
@@ -60,15 +60,15 @@ def test_a_board_that_only_the_tracker_reaches_is_shown_as_such(tracker: Tracker
         status = {"state": "free", "identity": agent.status()["identity"], "sensors": {"celsius": {"a": 51.6}}}
         info = {"key": "server:far", "addr": ["127.0.0.1", 1], "edgetune": status}
         assert ask(sock, UPDATE_INFO, info) == SUCCESS
-        shown = edgetune("devices", "--rpc", str(tracker.address)).stdout
+        shown = edgetune_here("devices", "--rpc", str(tracker.address)).stdout
         [far] = [line for line in shown.splitlines() if line.startswith("far")]
         assert "not reachable from here" in far and " 52 " in far
         assert any(line.startswith("orin") and "free" in line for line in shown.splitlines())
         info = {"key": "server:stock", "addr": ["127.0.0.1", 1]}
         assert ask(sock, UPDATE_INFO, info) == SUCCESS
-        assert "stock" in edgetune("devices", "--rpc", str(tracker.address)).stdout, "TVM's own server"
+        assert "stock" in edgetune_here("devices", "--rpc", str(tracker.address)).stdout, "TVM's own server"
         assert "no board of other: there are boards of" in one_line(
-            edgetune("devices", "--rpc", str(tracker.address), "--key", "other", check=1).stderr
+            edgetune_here("devices", "--rpc", str(tracker.address), "--key", "other", check=1).stderr
         ).replace("there is ", "")
 
 
@@ -84,20 +84,20 @@ def test_what_is_neither_is_one_line() -> None:
         thread = threading.Thread(target=answer)
         thread.start()
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        error = one_line(edgetune("devices", "--rpc", address, check=1).stderr)
+        error = one_line(edgetune_here("devices", "--rpc", address, check=1).stderr)
         thread.join()
     assert "neither an agent" in error
-    assert "nothing listens at" in one_line(edgetune("devices", "--rpc", "127.0.0.1:1", check=1).stderr)
-    assert "no address" in one_line(edgetune("devices", "--rpc", "a:b:c", check=2).stderr)
-    assert "is no key" in one_line(edgetune("devices", "--key", "a b", check=2).stderr)
+    assert "nothing listens at" in one_line(edgetune_here("devices", "--rpc", "127.0.0.1:1", check=1).stderr)
+    assert "no address" in one_line(edgetune_here("devices", "--rpc", "a:b:c", check=2).stderr)
+    assert "is no key" in one_line(edgetune_here("devices", "--key", "a b", check=2).stderr)
 
 
 def test_a_tracker_elsewhere_needs_insecure() -> None:
-    assert "--insecure" in one_line(edgetune("tracker", "--port", "0", "--listen", "0.0.0.0", check=2).stderr)
-    assert "--listen" in one_line(edgetune("tracker", "--port", "0", "--insecure", check=2).stderr)
+    assert "--insecure" in one_line(edgetune_here("tracker", "--port", "0", "--listen", "0.0.0.0", check=2).stderr)
+    assert "--listen" in one_line(edgetune_here("tracker", "--port", "0", "--insecure", check=2).stderr)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        assert "cannot listen at" in one_line(edgetune("tracker", "--port", port, check=1).stderr)
+        assert "cannot listen at" in one_line(edgetune_here("tracker", "--port", port, check=1).stderr)
 
 
 @pytest.mark.parametrize(

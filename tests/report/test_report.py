@@ -20,7 +20,7 @@ from compiler.report.document.parts import NOT_MEASURED, Section
 from compiler.report.document.plain import to_csv, to_markdown
 from compiler.report.document.reading import Loaded, read_results
 from compiler.report.published import published
-from tests.command import edgetune, one_line
+from tests.command import edgetune_here, one_line
 from tests.report.made import pair, result, write
 
 
@@ -174,12 +174,12 @@ def test_the_command(tmp_path: Path) -> None:
     path = write(tmp_path / "r.jsonl", pair())
     with path.open("a") as file:
         file.write("{torn\n")
-    done = edgetune("report", path, "-o", tmp_path / "r.md")
+    done = edgetune_here("report", path, "-o", tmp_path / "r.md")
     assert "2 results" in done.stdout
     assert f"warning: skipped {path}:3: " in done.stderr
     assert (tmp_path / "r.md").read_text().startswith("# ")
     (tmp_path / "none.jsonl").write_text("{torn\n")
-    assert "no result to report" in one_line(edgetune("report", tmp_path / "none.jsonl", check=1).stderr)
+    assert "no result to report" in one_line(edgetune_here("report", tmp_path / "none.jsonl", check=1).stderr)
 
 
 def test_wrong_use(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from compiler.tuning.offline import schema
 from compiler.tuning.offline.batch import jobs_text, opened_batch
 from compiler.tuning.offline.measuring import Tally, measure_batch
 from compiler.tuning.offline.schema import Job
-from tests.command import edgetune, one_line
+from tests.command import edgetune_here, one_line
 from tests.tuning import libraries
 from tests.tuning.offline.conftest import TRIALS, Carried
 
@@ -209,5 +209,5 @@ def test_the_command_says_what_is_wrong(carried: Carried, tmp_path: Path) -> Non
         ([carried.batch, "-o", tmp_path], 1, "it is a folder"),
         ([carried.batch, "-o", tmp_path / "no" / "r"], 1, "cannot write"),
     ):
-        done = edgetune("measure", *arguments, check=code)
+        done = edgetune_here("measure", *arguments, check=code)
         assert said in one_line(done.stderr)
