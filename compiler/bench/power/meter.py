@@ -12,6 +12,7 @@ from compiler.bench.power.gpu import gpu_channel
 from compiler.bench.power.readings import Readings, readings_of
 from compiler.bench.protocol import wait_until_idle
 from compiler.errors import EdgetuneError
+from compiler.runtime.sensors import nvml
 from compiler.runtime.sensors.channels import channels, why_none
 from compiler.runtime.sensors.sampler import PERIOD_S, Sampler
 from compiler.runtime.sensors.total import Rail, Scope, scope
@@ -88,6 +89,8 @@ class LocalMeter:
         if self._scope is None:
             if not found:
                 self.why = why_none(self._root)
+            elif self._gpu and nvml.missing():
+                self.why = nvml.INSTALL
             return
         by_name = {channel.name: channel for channel in found}
         self._sampler = Sampler([by_name[name] for name in self._scope.names], self._period)

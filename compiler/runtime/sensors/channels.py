@@ -20,4 +20,6 @@ def why_none(root: Path = Path("/")) -> str:
     """Why no power can be measured, in a sentence without a full stop."""
     if rapl.forbidden(root):
         return "only root may read RAPL's counters here (/sys/class/powercap/*/energy_uj)"
+    if root == Path("/") and nvml.missing():
+        return nvml.INSTALL
     return "no power sensor is readable here: no RAPL, NVML, INA or power meter"

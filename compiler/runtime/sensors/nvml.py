@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from compiler.runtime.sensors.channel import Channel
 
 SENSOR = "NVML"
+INSTALL = "NVIDIA's GPUs are asked by nvidia-ml-py: pip install 'edgetune[power]'"
 
 
 class GpuReading(NamedTuple):
@@ -69,6 +71,11 @@ def gpu_channels() -> list[Channel]:
                 found.append(Channel(f"gpu{index}", SENSOR, counts, read, bus=bus))
                 break
     return found
+
+
+def missing() -> bool:
+    """Whether there is a driver with a discrete GPU, and no package to ask it by."""
+    return _nvml() is None and Path("/dev/nvidia0").exists() and Path("/proc/driver/nvidia/gpus").exists()
 
 
 def _thousandths(function: Callable[..., Any] | None, device: Any) -> Callable[[], float | None]:

@@ -111,7 +111,8 @@ def test_an_external_meter_on_a_board(board: Agent, tmp_path_factory: pytest.Tem
         engine = PackageEngine(session.load(package))
         with Metering(ExternalMeter(path, board=session.connection), idle_seconds=0.1) as metering:
             (power,) = metering.powers(measure([engine], small.inputs(), protocol, edges=metering.edges))
-        assert power is not None and power.watts == pytest.approx(12.5) and power.idle_watts == pytest.approx(12.5)
+        assert power is not None and power.watts == pytest.approx(12.5, rel=1e-4)
+        assert power.idle_watts == pytest.approx(12.5, rel=1e-4)
 
 
 def test_a_board_whose_cpu_has_no_sensor_says_which_there_are(board: Agent) -> None:
