@@ -7,6 +7,7 @@ from msgspec import Struct
 from compiler.bench.classified import Classification
 from compiler.bench.conditions import Conditions
 from compiler.bench.mlperf.outcome import Mlperf
+from compiler.bench.power.power import Power
 from compiler.bench.profile import ProfileReport
 from compiler.bench.stability import Stability
 from compiler.bench.statistics import Latency, Ratio
@@ -22,6 +23,7 @@ class Result(Struct, frozen=True, kw_only=True):
     What follows `started` came later, and older lines have none of it: `reason` says why a cell of a suite has no
     figures; `ratios` and `missing` (peer: why) are in our own line only, and so are `profile` and `classification`,
     which --profile and --dataset add, and `mlperf`, which --mlperf adds.
+    `power` says how `watts` was measured, or why it was not.
     """
 
     schema: int = SCHEMA
@@ -56,3 +58,4 @@ class Result(Struct, frozen=True, kw_only=True):
     profile: ProfileReport | None = None
     classification: Classification | None = None
     mlperf: Mlperf | None = None
+    power: Power | None = None

@@ -13,7 +13,7 @@ from compiler.runtime.compatibility import why_not_load
 from compiler.runtime.executable import LocalExecutable
 from compiler.runtime.profiling import Profile
 from compiler.runtime.threads import ComputeThread
-from compiler.runtime.timing import Timing
+from compiler.runtime.timing import Edges, Timing
 from compiler.tensors import TensorSpec
 
 T = TypeVar("T")
@@ -59,6 +59,7 @@ class Executable(Protocol):
         warmup_runs: int = 0,
         warmup_seconds: float = 0.0,
         limit_seconds: float | None = None,
+        edges: Edges | None = None,
     ) -> Timing:
         """Time single invocations on the device, without transfers of inputs and outputs (see `time_invocations`)."""
         ...

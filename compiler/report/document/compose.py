@@ -14,6 +14,7 @@ from compiler.report.document.layers import layer_sections
 from compiler.report.document.methods import methods_section
 from compiler.report.document.mlperf import mlperf_section
 from compiler.report.document.parts import Chart, Column, Document, Section, Table
+from compiler.report.document.power import power_section
 from compiler.report.document.reading import Loaded
 from compiler.report.document.speed import speed_section
 from compiler.report.document.tuning import tuning_section
@@ -33,6 +34,7 @@ def compose(loaded: Loaded) -> Document:
             ratio_section(found, devices),
             results_section(found),
             latency_section(found, devices),
+            power_section(found),
             mlperf_section(found),
             accuracy_section(found),
             *layer_sections(found, devices),
