@@ -16,6 +16,7 @@ FIELDS = [
     *["precision", "latency_ms", "runs", "images_per_s", "watts", "images_per_s_per_w", "power_source", "accuracy"],
     *["tuned_tasks", "tasks", "trials", "threads", "warnings", "started"],
     *["reason", "stability", "conditions", "ratios", "missing", "settings", "profile", "classification"],
+    *["mlperf", "power"],
 ]
 LATENCY = ["mean", "p50", "p90", "p99", "min", "max", "cv"]
 ACCURACY = ["reference", "max_abs_err", "rel_l2_err", "top1_agreement", "inputs", "ok"]

@@ -12,6 +12,7 @@ import pytest
 
 from compiler.bench.aa import AaLine
 from compiler.bench.difference import difference
+from compiler.bench.power.power import Power
 from compiler.bench.statistics import latency
 from compiler.errors import EdgetuneError, UsageError
 from compiler.report.document.cells import cells
@@ -147,6 +148,26 @@ def test_what_was_not_measured_is_listed() -> None:
     assert ("alexnet · batch 1 · fp32", "openvino", "the peer openvino is not installed") in gaps.rows
     assert ("power (W, images/s/W)", "2 of 2 results", "no power sensor was read") in lacking.rows
     assert all(name != "accuracy" for name, *_ in lacking.rows)
+
+
+def test_power_stands_beside_idle_power_and_what_it_covers() -> None:
+    power = Power(
+        watts=20.0, idle_watts=5.0, joules=60.0, seconds=3.0, windows=5, of_windows=5, uncertainty=0.004,
+        source="RAPL package-0", covers="CPU", method="differences", interval_s=0.05,
+    )  # fmt: skip
+    measured = result(ms=10.0, watts=20.0, images_per_s_per_w=5.0, power=power)
+    unresolved = result(engine="openvino", power=Power(reason="unresolved in 5 of 5 windows: too short"))
+    loaded = Loaded(results=[measured, unresolved])
+    figures, sensors = section(loaded, "Power").tables
+    shown = dict(zip([column.name for column in figures.columns], figures.rows[0], strict=True))
+    assert (shown["W"], shown["idle W"], shown["images/s/W"]) == (20.0, 5.0, 5.0)
+    assert shown["J a run"] == pytest.approx(20.0 * measured.latency_ms.mean / 1e3)  # type: ignore[union-attr]
+    assert len(figures.rows) == 1
+    assert sensors.rows == [("RAPL package-0 (CPU), a reading every 0.05 s; differences", 1)]
+    lacking = section(loaded, "What was not measured").tables[-1]
+    assert ("power (W, images/s/W)", "1 of 2 results", "unresolved in 5 of 5 windows: too short") in lacking.rows
+    rows = list(csv.DictReader(io.StringIO(to_csv([measured, result()]))))
+    assert [row["idle_watts"] for row in rows] == ["5.0", ""]
 
 
 def test_csv_has_figures_in_full_and_gaps_empty() -> None:

@@ -15,11 +15,14 @@ IDLE_S = 2.0
 
 
 class Metering:
-    """Use it in a `with` statement around `measure`; without a meter nothing is measured, and nothing waits."""
+    """Use it in a `with` statement around `measure`; without a meter nothing is measured, and nothing waits.
 
-    def __init__(self, meter: Meter | None, idle_seconds: float = IDLE_S) -> None:
+    The machine is left alone for `idle_seconds` first, IDLE_S by default.
+    """
+
+    def __init__(self, meter: Meter | None, idle_seconds: float | None = None) -> None:
         self._meter = meter
-        self._idle_seconds = idle_seconds
+        self._idle_seconds = IDLE_S if idle_seconds is None else idle_seconds
         self._idle: Window | None = None
         self._idle_reason: str | None = None
 
