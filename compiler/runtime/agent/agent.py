@@ -77,6 +77,7 @@ class Agent:
             self._reactor.run(until=lambda: self._sessions.ready)
             if self._sessions.ready and self._reactor.running:
                 ready()
+                self._heard()
                 if self._options.tracker is not None:
                     self._register(self._options.tracker)
                 self._reactor.run()
@@ -172,7 +173,6 @@ class Agent:
             return
         os.set_blocking(0, False)
         self._reactor.watch(0, READABLE | GONE, self._input)
-        self._heard()
 
     def _input(self, _events: int) -> None:
         try:
