@@ -14,7 +14,7 @@ from compiler.bench.environment import environment_warnings, series_warnings
 from compiler.bench.peers import open_peer
 from compiler.bench.power.meter import Meter
 from compiler.bench.power.metering import Metering
-from compiler.bench.power.power import Power, says
+from compiler.bench.power.power import Power, power_warnings, says
 from compiler.bench.protocol import Measurement, Protocol, measure
 from compiler.bench.result import Result
 from compiler.bench.stability import stability
@@ -152,7 +152,14 @@ def _result(
         tasks=manifest.tasks if own else None,
         trials=manifest.trials if own else None,
         threads=threads,
-        warnings=[*warnings, *unverified, *engine.notes, *series_warnings(len(seconds), figures.cv), *unsettled],
+        warnings=[
+            *warnings,
+            *unverified,
+            *engine.notes,
+            *series_warnings(len(seconds), figures.cv),
+            *unsettled,
+            *power_warnings(power),
+        ],
         started=measurement.started,
         stability=settled,
         conditions=conditions,
