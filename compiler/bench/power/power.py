@@ -11,6 +11,8 @@ from compiler.runtime.sensors.energy import Energy
 from compiler.runtime.timing import Window
 
 LONGER = "more --seconds make longer windows"
+MAX_UNCERTAINTY = 0.05
+"""Above this a figure says so."""
 _LEAST_SHARE = 0.5
 """Of the windows' time must be resolved: what is left out is not like the rest, but shorter."""
 
@@ -72,6 +74,13 @@ def power_of(
         reason=reason,
         idle_reason=idle_reason,
     )
+
+
+def power_warnings(power: Power | None) -> list[str]:
+    """What a reader of a result with this power must know, one sentence each."""
+    if power is None or power.uncertainty is None or power.uncertainty <= MAX_UNCERTAINTY:
+        return []
+    return [f"the power is uncertain by {power.uncertainty:.0%}, since the sensor reads slowly: {LONGER}"]
 
 
 def says(power: Power) -> str:

@@ -14,7 +14,7 @@ import targets
 from compiler.bench.engine import PackageEngine
 from compiler.bench.power.meter import LocalMeter, choose
 from compiler.bench.power.metering import Metering
-from compiler.bench.power.power import Power, power_of, says
+from compiler.bench.power.power import Power, power_of, power_warnings, says
 from compiler.bench.power.readings import COUNTED, INTEGRATED, Readings, readings_of
 from compiler.bench.protocol import Protocol, measure
 from compiler.bench.run import bench
@@ -115,6 +115,11 @@ def test_interleaved_windows_are_summed_for_each_engine_alone() -> None:
     assert (power.windows, power.of_windows, power.uncertainty) == (2, 3, pytest.approx(0.2 / 22))
     short = power_of(readings, [(windows[1], energies[1]), (Window(0, 0.1, 0), Energy(1.0))], None, "busy")
     assert short.watts is None and short.reason is not None and "1 of 2 windows: too short" in short.reason
+    assert power_warnings(power) == [] == power_warnings(None)
+    vague = msgspec.structs.replace(power, uncertainty=0.12)
+    assert power_warnings(vague) == [
+        "the power is uncertain by 12%, since the sensor reads slowly: more --seconds make longer windows"
+    ]
     nothing = power_of(readings, [(windows[0], Energy(0.0))], None, None)
     assert nothing.reason == "RAPL package-0 says that no energy was used"
     assert power_of(readings, [], None, None).reason == "the engine does not say when its runs ran"

@@ -123,3 +123,16 @@ def test_a_board_whose_cpu_has_no_sensor_says_which_there_are(board: Agent) -> N
             meter.close()
             pytest.skip("this machine measures its CPU")
         assert meter.why is not None and meter.why.startswith("no power sensor measures the CPU; there are: ")
+
+
+@pytest.mark.essential
+def test_sampling_begins_and_ends_on_any_board(agent: Agent) -> None:
+    with agent.connect() as connection:
+        told = json.loads(connection.call("edgetune.power.channels"))
+        assert bool(told["channels"]) == (told["why"] is None)
+        connection.call("edgetune.power.start", json.dumps({"channels": [one["name"] for one in told["channels"]]}))
+        first, second = (float(connection.call("edgetune.power.edge")) for _ in range(2))
+        assert 0 < first < second
+        report = json.loads(connection.call("edgetune.power.stop", json.dumps([[first, second]])))
+        assert [one["name"] for one in report["channels"]] == [one["name"] for one in told["channels"]]
+        assert len(report["windows"]) == 1 and len(report["windows"][0]) == len(told["channels"])
