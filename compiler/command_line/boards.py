@@ -101,10 +101,11 @@ def deploy(source: str | None, json: str | None, **options: Any) -> None:
 @click.command()
 @click.option("--rpc", metavar="HOST:PORT", help="An agent or a tracker [default: those on this machine].")
 @click.option("--key", help="Only boards of this key.")
+@click.option("--ssh", metavar="USER@BOARD", help="The board that SSH leads to; the agent is put there if need be.")
 @common
-def devices(rpc: str | None, key: str | None, json: str | None) -> None:
+def devices(json: str | None, **options: Any) -> None:
     """List boards: what they are, whether they are free, how warm they are."""
     from compiler.commands.devices import devices as work
     from compiler.report.output import Output
 
-    work(Output(json), rpc, key)
+    work(Output(json), **options)

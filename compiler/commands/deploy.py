@@ -109,7 +109,7 @@ def _run(
     inputs = random_inputs(manifest.inputs, _SEED)
     with open_agent(SshAddress(board.host, board.user, board.port), progress=step) as address:
         step(f"Running {deployed.folder} on {board}")
-        with RemoteSession(Way(address), options.threads) as session:
+        with RemoteSession(Way(address, name=board.host), options.threads) as session:
             executable = session.load_deployed(deployed.library, manifest, package.checksums[LIBRARY])
             executable.run(inputs)
             timing = executable.timed(inputs, runs=RUNS, warmup_runs=1, limit_seconds=_RUN_SECONDS)

@@ -115,7 +115,7 @@ def way_to_board(options: DeviceOptions, say: Say) -> Iterator[Way]:
     from compiler.runtime.ssh.tunnel import open_agent
 
     with open_agent(options.ssh, progress=say) as address:
-        yield Way(address)
+        yield Way(address, name=options.ssh)
 
 
 @contextmanager

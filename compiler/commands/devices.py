@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from compiler.errors import EdgetuneError
+from compiler.commands.device import DeviceOptions, way_to_board
+from compiler.errors import EdgetuneError, UsageError
 from compiler.report import format as fmt
 from compiler.report.output import Output
+from compiler.report.steps import steps
 from compiler.runtime.rpc.address import Address, check_key, parse_address
 from compiler.runtime.rpc.fleet import Board, find
 from compiler.runtime.rpc.wire import DEFAULT_PORT, DEFAULT_TRACKER_PORT
@@ -18,14 +20,20 @@ _COLUMNS = ("key", "address", "device", "state", "TVM", "°C", "W", "power mode"
 _HERE = tuple(Address("127.0.0.1", port) for port in (DEFAULT_PORT, DEFAULT_TRACKER_PORT))
 
 
-def devices(output: Output, rpc: str | None, key: str | None) -> None:
-    """List the boards behind `rpc` (an agent's or a tracker's address), or those that this machine knows.
+def devices(output: Output, rpc: str | None, key: str | None, ssh: str | None = None) -> None:
+    """List the boards behind `rpc` (an agent's or a tracker's address), that of `ssh`, or those this machine knows.
 
     Raises UsageError for wrong options and EdgetuneError where there is no board.
     """
     if key is not None:
         check_key(key)
-    boards = find(parse_address(rpc, DEFAULT_PORT)) if rpc is not None else _of_this_machine()
+    if ssh is not None:
+        if rpc is not None or key is not None:
+            raise UsageError("--ssh leads to one board: give it without --rpc and --key")
+        with steps(output) as step, way_to_board(DeviceOptions(ssh=ssh), step) as way:
+            boards = [replace(board, name=ssh) for board in find(way.address)]
+    else:
+        boards = find(parse_address(rpc, DEFAULT_PORT)) if rpc is not None else _of_this_machine()
     if not boards:
         raise EdgetuneError(f"the tracker at {rpc} knows no board: `edgetune serve --tracker HOST:PORT` registers one")
     found = [board for board in boards if key is None or board.key == key]
@@ -63,7 +71,7 @@ def _row(board: Board) -> tuple[object, ...]:
     fingerprint = board.fingerprint
     return (
         board.key,
-        board.address,
+        board.name or board.address,
         board.device,
         _state(board, status),
         identity.tvm if identity is not None else None,
@@ -112,7 +120,7 @@ def _json(board: Board) -> dict[str, Any]:
     return {
         "schema": 1,
         "key": board.key,
-        "address": str(board.address),
+        "address": board.name or str(board.address),
         "reachable": board.reachable,
         "device": board.device,
         "fingerprint": fingerprint.id if fingerprint is not None else None,

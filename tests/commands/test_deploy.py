@@ -137,6 +137,19 @@ def test_a_board_without_python_gets_the_agent(
     assert os.access(agent / "edgetune-agent", os.X_OK)
 
 
+def test_the_board_is_listed_by_the_name_that_the_user_gave(
+    board: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "boards.jsonl"
+    assert cli.main(["devices", "--ssh", ALIAS, "--json", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert f" {ALIAS} " in shown and " free " in shown and "127.0.0.1" not in shown
+    line = json.loads(path.read_text())
+    assert (line["address"], line["reachable"], line["status"]["identity"]["agent"]) == (ALIAS, True, "python")
+    assert cli.main(["devices", "--ssh", ALIAS, "--rpc", "desk"]) == 2
+    assert "--ssh leads to one board" in capsys.readouterr().err
+
+
 def test_the_agents_folder(board: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     must_build()
     folder, own = tmp_path / "agent", tmp_path / "own"

@@ -16,7 +16,7 @@ import targets
 from compiler.commands.hardware import must_tune
 from compiler.errors import UsageError
 from compiler.records.store import open_store
-from tests.command import edgetune, one_line
+from tests.command import edgetune, edgetune_here, one_line
 from tests.runtime.agent import agents
 from tests.runtime.agent.agents import KINDS, Agent
 from tests.runtime.ssh.server import ALIAS, server, why_no_server
@@ -36,7 +36,7 @@ def agent() -> Iterator[Agent]:
 
 def test_a_run_says_what_the_boards_did(model: Path, agent: Agent, tmp_path: Path) -> None:
     results = tmp_path / "results.jsonl"
-    done = edgetune(
+    done = edgetune_here(
         *("tune", model, "--rpc", str(agent.address), "--trials", "8", "--threads", "1", "--cool-below", "150"),
         *("--logs", tmp_path / "logs", "--json", results),
     )
@@ -92,4 +92,4 @@ def test_through_ssh(model: Path, tmp_path: Path) -> None:
             *("tune", model, "--ssh", ALIAS, "--trials", "6", "--threads", "1", "--logs", tmp_path / "logs"),
             HOME=str(ssh.parent),
         )
-    assert "measured 6 trials" in done.stdout
+    assert f"the board {ALIAS} measured 6 trials" in done.stdout

@@ -22,12 +22,18 @@ class Address(NamedTuple):
 
 
 class Way(NamedTuple):
-    """How a board is reached: the address of its agent, or with `key` that of a tracker which knows boards of it."""
+    """How a board is reached: the address of its agent, or with `key` that of a tracker which knows boards of it.
+
+    `name` is what the user calls the board, where the address is only the near end of a tunnel to it.
+    """
 
     address: Address
     key: str | None = None
+    name: str | None = None
 
     def __str__(self) -> str:
+        if self.name is not None:
+            return self.name
         return f"{self.key} at the tracker {self.address}" if self.key is not None else str(self.address)
 
 

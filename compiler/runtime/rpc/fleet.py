@@ -21,12 +21,13 @@ _AT_ONCE = 32
 @dataclass(frozen=True)
 class Board:
     """A board as it was found: `reachable` from here or only known to its tracker; `status` is what its agent says
-    (then: said when it registered), None where that is no agent of edgetune's."""
+    (then: said when it registered), None where that is no agent of edgetune's. `name` is what the user calls it."""
 
     key: str
     address: Address
     reachable: bool
     status: dict[str, Any] | None
+    name: str | None = None
 
     @property
     def identity(self) -> Identity | None:

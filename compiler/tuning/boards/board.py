@@ -28,6 +28,11 @@ class Board:
     since: list[Trial] = field(default_factory=list)
     refused: bool = False
 
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.summary.board
+
     def measured(self, trial: Trial, seconds: list[float]) -> None:
         """Note what a trial took here. The first kernel that was timed in earnest becomes the reference."""
         self.summary.trials += 1

@@ -181,7 +181,8 @@ class Fleet:
         """What is known of the board at `address`."""
         with self._lock:
             if address not in self._boards:
-                self._boards[address] = Board(address, Health(self._cool_below), BoardSummary(str(address)))
+                name = self.way.name or str(address)
+                self._boards[address] = Board(address, Health(self._cool_below), BoardSummary(name))
             return self._boards[address]
 
     def somebody_answers(self) -> bool:
@@ -216,7 +217,7 @@ class Fleet:
         drift = Drift(time.monotonic() - self._started, board.health.ratio)
         board.summary.drifts.append(drift)
         self.notify(
-            f"the board {board.address} is {fmt.share(board.health.ratio - 1)} slower than it was at first, "
+            f"the board {board.name} is {fmt.share(board.health.ratio - 1)} slower than it was at first, "
             "by its reference kernel"
         )
 

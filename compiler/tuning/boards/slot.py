@@ -130,7 +130,7 @@ class Slot(threading.Thread):
         board = fleet.board(address)
         if reason is not None:
             if not board.refused:
-                fleet.notify(f"the board {address} is left out: {reason}")
+                fleet.notify(f"the board {board.name} is left out: {reason}")
             board.refused = True
             self._ask("close", {}, CALL_SECONDS)
             self.state = AWAY
@@ -138,7 +138,7 @@ class Slot(threading.Thread):
             return False
         if self._said_away:
             self._said_away = False
-            fleet.notify(f"the board {address} is back")
+            fleet.notify(f"the board {board.name} is back")
         board.refused = False
         self._board, self._failures = board, 0
         self._failed_before = failed_sessions(address)
@@ -258,7 +258,7 @@ class Slot(threading.Thread):
                 break
         if not answer.get("reached") and not fleet.closing.is_set():
             fleet.notify(
-                f"the board {board.address} is at {answer.get('celsius')} degrees after {COOL_SECONDS:g} s of cooling: "
+                f"the board {board.name} is at {answer.get('celsius')} degrees after {COOL_SECONDS:g} s of cooling: "
                 f"{limit:g} is not reached here, and measuring goes on"
             )
         self._used = time.monotonic()
@@ -281,11 +281,13 @@ class Slot(threading.Thread):
             if was_steady:
                 board.trust()
             else:
-                fleet.notify(f"the board {board.address} is itself again: what it measured meanwhile is measured again")
+                fleet.notify(
+                    f"the board {board.name} is itself again: what it measured meanwhile is measured again"
+                )
                 fleet.again(board.doubt())
             return True
         if verdict is Verdict.CHANGED:
-            fleet.notify(f"the board {board.address} stays slower than it was: from now on, that is what it is")
+            fleet.notify(f"the board {board.name} stays slower than it was: from now on, that is what it is")
             fleet.again(board.doubt())
             return True
         if was_steady:
