@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from compiler.frontend import load
 from compiler.graph.scheduling import hardware_of
 from schedules.cuda.gpu import gpu
 from targets import cuda_toolkit
-from tests.command import edgetune, one_line
+from tests.command import edgetune_here, one_line
 
 pytestmark = pytest.mark.skipif(
     any(cuda_toolkit.why_no_toolkit(arch) for arch in ("sm_53", "sm_90")), reason="the extra [cuda] is not installed"
@@ -75,13 +74,8 @@ def test_a_package_for_a_gpu_is_refused_without_one(small: Path, tmp_path: Path)
     if found() is not None:
         pytest.skip("this machine has a GPU")
     package = tmp_path / "small.tar"
-    said = edgetune("compile", str(small), "--target", "cuda-sm86", "-o", str(package))
+    said = edgetune_here("compile", str(small), "--target", "cuda-sm86", "-o", str(package))
     assert "not verified" in said.stderr and "no NVIDIA GPU" in said.stderr
     for command in (("run", str(package)), ("verify", str(package)), ("bench", str(package))):
-        error = one_line(edgetune(*command, check=None).stderr)
+        error = one_line(edgetune_here(*command, check=None).stderr)
         assert "no NVIDIA GPU" in error and "cuda-sm86" in error
-
-
-def test_tuning_for_a_gpu_without_one_names_the_ways_on() -> None:
-    error = one_line(edgetune("tune", "--target", "cuda", check=2).stderr)
-    assert re.search(r"--(rpc|ssh)", error) and "compile" in error

@@ -18,7 +18,7 @@ import targets
 from compiler.errors import EdgetuneError, UsageError
 from compiler.tuning.cluster.builder import ClusterBuilder, scheduler_address
 from compiler.tuning.workers import Outcome
-from tests.command import edgetune, one_line
+from tests.command import edgetune_here, one_line
 from tests.tuning import libraries
 from tests.tuning.cluster.processes import Cluster, builds_of, cluster, wait_until
 
@@ -283,11 +283,11 @@ def test_tuning_with_a_cluster(running: Cluster, tmp_path: Path) -> None:
     model = tmp_path / "model.onnx"
     onnx.save(models.convolutions(tmp_path).reference, model)
     more = ["--logs", tmp_path / "logs", "--threads", "1"]
-    done = edgetune("tune", model, *more, "--trials", "12", "--build-cluster", running.address)
+    done = edgetune_here("tune", model, *more, "--trials", "12", "--build-cluster", running.address)
     assert "12 trials (0 failed)" in done.stdout
     line = next(line for line in done.stdout.splitlines() if line.startswith("the cluster built "))
     assert int(line.split()[3]) > 0
-    done = edgetune("tune", model, *more, "--build-cluster", "nowhere:x", check=2)
+    done = edgetune_here("tune", model, *more, "--build-cluster", "nowhere:x", check=2)
     assert "--build-cluster nowhere:x" in one_line(done.stderr)
 
 

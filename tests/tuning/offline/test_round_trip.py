@@ -25,7 +25,7 @@ from compiler.tuning.offline.import_ import JOB, import_results
 from compiler.tuning.offline.measuring import measure_batch
 from compiler.tuning.tune import Budget, list_tasks, tune
 from compiler.tuning.workers import Pool
-from tests.command import edgetune, one_line
+from tests.command import edgetune_here, one_line
 from tests.tuning import models
 from tests.tuning.offline.conftest import FINGERPRINT, TARGET, TRIALS, Carried
 
@@ -167,9 +167,9 @@ def test_the_commands_from_end_to_end(carried: Carried, tmp_path: Path) -> None:
     onnx.save(carried.model.reference, model)
     batch, results = tmp_path / "b.tar", tmp_path / "r.jsonl"
     more = [model, "--threads", "1", "--logs", tmp_path / "logs"]
-    missing = edgetune("tune", *more, "--import-results", results, check=2)
+    missing = edgetune_here("tune", *more, "--import-results", results, check=2)
     assert "there is no such file" in one_line(missing.stderr)
-    done = edgetune("tune", *more, "--trials", "10", "--export-batch", batch, "--json", "-")
+    done = edgetune_here("tune", *more, "--trials", "10", "--export-batch", batch, "--json", "-")
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["jobs"] == 10 and told["exported"] == str(batch)
 
@@ -185,17 +185,17 @@ def test_the_commands_from_end_to_end(carried: Carried, tmp_path: Path) -> None:
     _, said = process.communicate(timeout=20)
     before = len(lines(results)) - 1
     assert process.returncode == 143 and "Traceback" not in said and 2 <= before < 10
-    done = edgetune("measure", batch, "-o", results)
+    done = edgetune_here("measure", batch, "-o", results)
     assert f"10 candidates measured, {before} of them before, 0 failed" in done.stdout
-    done = edgetune(
+    done = edgetune_here(
         *("tune", *more, "--trials", "8", "--import-results", results, "--export-batch", tmp_path / "c.tar")
     )
     assert "r.jsonl: 10 new results (0 failed)" in done.stdout
     assert f"after 10 records of {FINGERPRINT.id}" in done.stdout
     assert traces(tmp_path / "c.tar") and not traces(tmp_path / "c.tar") & traces(batch)
-    package = edgetune("compile", *more, "-o", tmp_path / "m.tar")
+    package = edgetune_here("compile", *more, "-o", tmp_path / "m.tar")
     assert "verified" in package.stdout + package.stderr
-    again = edgetune("tune", *more, "--import-results", results)
+    again = edgetune_here("tune", *more, "--import-results", results)
     assert "0 new results (0 failed)" in again.stdout and "10 known before" in again.stdout
 
 
