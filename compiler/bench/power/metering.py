@@ -23,6 +23,7 @@ class Metering:
     def __init__(self, meter: Meter | None, idle_seconds: float | None = None) -> None:
         self._meter = meter
         self._idle_seconds = IDLE_S if idle_seconds is None else idle_seconds
+        self._why: str | None = None
         self._idle: Window | None = None
         self._idle_reason: str | None = None
 
@@ -39,8 +40,8 @@ class Metering:
         asked = [window for those in windows for window in those]
         idle = [] if self._idle is None else [self._idle]
         try:
-            if self._meter.why is not None:
-                raise EdgetuneError(self._meter.why)
+            if self._why is not None:
+                raise EdgetuneError(self._why)
             readings = self._meter.stop([*idle, *asked])
         except EdgetuneError as error:
             return [Power(reason=str(error), of_windows=len(those)) for those in windows]
@@ -57,14 +58,23 @@ class Metering:
             found.append(power_of(readings, list(zip(those, own, strict=True)), idle_watts, idle_reason))
         return found
 
+    @staticmethod
+    def _started(meter: Meter) -> str | None:
+        """None, or why the meter does not measure: be it that a board fails, the measurement goes on."""
+        try:
+            meter.start()
+        except EdgetuneError as error:
+            return str(error)
+        return meter.why
+
     def __enter__(self) -> Metering:
         if self._meter is None:
             return self
         try:
-            self._meter.start()
-            if self._meter.why is None:
+            self._why = self._started(self._meter)
+            if self._why is None:
                 self._idle = self._meter.idle(self._idle_seconds)
-        except EdgetuneError as error:  # of `idle`, or of a board: the measurement goes on
+        except EdgetuneError as error:
             self._idle_reason = str(error)
         except BaseException:
             self._meter.close()

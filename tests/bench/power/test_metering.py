@@ -12,12 +12,15 @@ import pytest
 
 import targets
 from compiler.bench.engine import PackageEngine
+from compiler.bench.power.board import TOO_OLD, BoardMeter
+from compiler.bench.power.external import ExternalMeter
 from compiler.bench.power.meter import LocalMeter, choose
 from compiler.bench.power.metering import Metering
 from compiler.bench.power.power import Power, power_of, power_warnings, says
 from compiler.bench.power.readings import COUNTED, INTEGRATED, Readings, readings_of
-from compiler.bench.protocol import Protocol, measure
+from compiler.bench.protocol import Measurement, Protocol, measure
 from compiler.bench.run import bench
+from compiler.errors import EdgetuneError
 from compiler.package import Package
 from compiler.runtime.sensors.energy import Energy
 from compiler.runtime.sensors.sampler import ChannelReport, EnergyReport
@@ -156,3 +159,51 @@ def test_the_gpus_power_is_not_the_cpus() -> None:
         "no power sensor measures the GPU that computes; there are: package-0, gpu0",
     )
     assert choose([Rail("PPT", "amdgpu")], None, False)[1] == "no power sensor measures the CPU; there are: PPT"
+
+
+class Broken(LocalMeter):
+    """A meter whose `start` or `idle` fails."""
+
+    def __init__(self, error: BaseException, at: str) -> None:
+        super().__init__(gpu=False)
+        self.error, self.at, self.closed = error, at, False
+
+    def start(self) -> None:
+        self.why = None
+        if self.at == "start":
+            raise self.error
+
+    def idle(self, seconds: float) -> Window:
+        raise self.error
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_meter_that_fails_does_not_stop_the_measurement() -> None:
+    for at in ("start", "idle"):
+        meter = Broken(EdgetuneError("the bus hangs"), at)
+        with Metering(meter) as metering:
+            assert metering.edges is None
+            (power,) = metering.powers([Measurement("edgetune", (), "")])
+        assert power is not None and power.watts is None and meter.closed
+        assert power.reason == ("the bus hangs" if at == "start" else "nothing was sampled")
+
+
+def test_ctrl_c_while_all_is_idle_ends_sampling() -> None:
+    meter = Broken(KeyboardInterrupt(), "idle")
+    with pytest.raises(KeyboardInterrupt), Metering(meter):
+        pytest.fail("it was interrupted")
+    assert meter.closed
+
+
+def test_an_agent_that_cannot_tell_when_runs_begin_is_said_to_be_old() -> None:
+    class Old:
+        def has(self, name: str) -> bool:
+            return False
+
+    for meter in (BoardMeter(Old(), False), ExternalMeter(Path("m.csv"), board=Old())):  # type: ignore[arg-type]
+        with Metering(meter) as metering:
+            assert metering.edges is None
+            (power,) = metering.powers([Measurement("edgetune", (), "")])
+        assert power == Power(reason=TOO_OLD)
