@@ -23,6 +23,25 @@
 #include <time.h>
 #include <unistd.h>
 
+/* A linker takes the newest version of a symbol: linked with glibc 2.34 or newer, which moved these functions, a library
+ * would not load on boards whose glibc is older. They are bound to the versions that every glibc of the machine has.
+ * (Zig does this by itself.) */
+#if defined(__GLIBC_PREREQ) && !defined(__ZIG__)
+#if __GLIBC_PREREQ(2, 34) && (defined(__aarch64__) || defined(__x86_64__))
+#if defined(__aarch64__)
+#define FIRST "GLIBC_2.17"
+#define FIRST_OF_AFFINITY FIRST
+#else
+#define FIRST "GLIBC_2.2.5"
+#define FIRST_OF_AFFINITY "GLIBC_2.3.4"
+#endif
+__asm__(".symver pthread_create, pthread_create@" FIRST);
+__asm__(".symver pthread_join, pthread_join@" FIRST);
+__asm__(".symver pthread_mutex_trylock, pthread_mutex_trylock@" FIRST);
+__asm__(".symver pthread_setaffinity_np, pthread_setaffinity_np@" FIRST_OF_AFFINITY);
+#endif
+#endif
+
 enum {
   MAX_THREADS = 256,
   PARTS = 32,              /* parts a thread that a loop is divided into at most */
