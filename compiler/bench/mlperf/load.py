@@ -177,7 +177,7 @@ def _run(ran: Ran) -> MlperfRun:
         min_queries=ran.min_queries,
         official_seconds=ran.official_seconds,
         official_queries=ran.official_queries,
-        percentile=PERCENTILES.get(ran.scenario),
+        percentile=PERCENTILES.get(ran.scenario) if timed else None,
         latency_ms=latency,
         samples_per_s=samples_per_s,
         batches=ran.batches,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from compiler.bench.mlperf.outcome import Mlperf, MlperfRun
-from compiler.bench.mlperf.scenarios import OFFLINE
+from compiler.bench.mlperf.scenarios import OFFLINE, PERFORMANCE
 
 
 def load_warnings(whole: Mlperf) -> list[str]:
@@ -25,11 +25,14 @@ def _of(run: MlperfRun) -> Iterator[str]:
         yield f"{name} is {run.verdict}: {' '.join(run.why)}"
     for error in run.errors:
         yield f"{name}: LoadGen logged an error: {error[:200]}"
-    if run.padded:
+    if run.padded and run.mode == PERFORMANCE:
         yield (
-            f"{name}, {run.mode}: {run.padded} samples were computed only to fill up batches of the package, beside "
+            f"{name}: {run.padded} samples were computed only to fill up batches of the package, beside "
             f"{run.samples} that were asked for"
         )
+    if run.gathered > run.batches / 10 and run.mode == PERFORMANCE:
+        sent = " and sent to the board" if run.transfers is not None else ""
+        yield f"{name}: {run.gathered} of {run.batches} batches were put together{sent} while they were timed"
     if run.right is False:
         problems = run.classification.problems if run.classification is not None else []
         yield f"{name}: the answers are not near enough to the reference's" + "".join(f"; {p}" for p in problems)

@@ -163,6 +163,7 @@ def test_batches_are_filled_up_and_the_data_set_is_judged(double: Package, tmp_p
     assert (seen.inputs, seen.labelled, seen.agreement, seen.ok) == (11, 11, 1.0, True)
     assert seen.top1 == seen.reference_top1
     assert any("only to fill up batches" in warning for warning in load_warnings(whole))
+    assert any(f"{one.queries} of {one.queries} batches were put together" in text for text in load_warnings(whole))
 
 
 def test_on_a_board(single: Package, tmp_path: Path) -> None:
