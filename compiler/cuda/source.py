@@ -6,6 +6,8 @@ a hundred times what most kernels take. They are replaced by what kernels use of
 
 from __future__ import annotations
 
+from compiler.cuda import fragments
+
 # Preprocessor blocks of TVM's preamble that are left out, by their first line: the headers, and stand-ins for shuffles
 # that every CUDA since 9 has itself.
 _LEFT_OUT = ("#ifdef __CUDACC_RTC__", "#if defined(__CUDA_ARCH__) && (__CUDA_ARCH__ < 700)")
@@ -74,4 +76,5 @@ def whole(source: str) -> str:
 
 def _bounded(source: str) -> str:
     headers, kernel, rest = source.partition(_KERNEL)
+    headers = headers.replace(fragments.INCLUDE, fragments.TEXT)
     return f"{headers}{BOUNDS}{kernel}{rest}\n"

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from tvm import s_tir
 
-from . import elementwise, gemm, gemv, rows, window
+from . import elementwise, gemm, gemv, half, rows, tensor, window, winograd
 from .blocks import NotApplicable
 from .gpu import Gpu
 
-FAMILIES = (gemm, gemv, window, rows)
+FAMILIES = (tensor, half, gemm, gemv, winograd, window, rows)
 
 Space = Callable[[s_tir.Schedule], None]
 

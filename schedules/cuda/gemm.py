@@ -12,7 +12,7 @@ blocks over (group, rows, columns, part of the sum)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 from tvm import s_tir
@@ -72,20 +72,34 @@ def schedule(sch: s_tir.Schedule, tile: tiles.Tile, gpu: Gpu) -> None:
     if groups > 1:
         product.split_groups(sch, anchor, groups)
         roles = product.ROLES["grouped"]
-    described = product.describe(sch, anchor, roles)
-    name = sch.get(anchor).name_hint
-    product.as_product(sch, anchor, roles)
-    sch.pad_einsum(anchor, [1, tile.rows, tile.columns, tile.depth])
-    if tile.parts > 1:
+    if tile.parts == 1:
+        tiled_product(sch, anchor, roles, tile)
+    else:
+        described = product.describe(sch, anchor, roles)
+        _gathered(sch, anchor, roles, tile)
         parts, total = _split_sum(sch, anchor, tile.parts)
         parts = [
             b for b in root_blocks(sch) if is_reduction(sch, b) and sch.get(b).name_hint != sch.get(total).name_hint
         ]
         _tiled(sch, parts[0], tile, described, with_epilogue=False)
         add_up(sch, total, described, tile.columns, gpu)
-    else:
-        _tiled(sch, sch.get_sblock(name), tile, described, with_epilogue=True)
     schedule_rest(sch, gpu)
+
+
+def tiled_product(
+    sch: s_tir.Schedule, anchor: SBlockRV, roles: Sequence[str], tile: tiles.Tile, keep: Collection[str] = ()
+) -> None:
+    """Schedule `anchor`, whose axes play `roles`, in one kernel by `tile`, what is around it put into it up to blocks
+    whose names are in `keep`."""
+    described = product.describe(sch, anchor, roles)
+    name = sch.get(anchor).name_hint
+    _gathered(sch, anchor, roles, tile)
+    _tiled(sch, sch.get_sblock(name), tile, described, with_epilogue=True, keep=keep)
+
+
+def _gathered(sch: s_tir.Schedule, anchor: SBlockRV, roles: Sequence[str], tile: tiles.Tile) -> None:
+    product.as_product(sch, anchor, roles)
+    sch.pad_einsum(anchor, [1, tile.rows, tile.columns, tile.depth])
 
 
 def _split_sum(sch: s_tir.Schedule, anchor: SBlockRV, parts: int) -> tuple[SBlockRV, SBlockRV]:
@@ -96,13 +110,49 @@ def _split_sum(sch: s_tir.Schedule, anchor: SBlockRV, parts: int) -> tuple[SBloc
 
 
 def _tiled(
-    sch: s_tir.Schedule, anchor: SBlockRV, tile: tiles.Tile, described: tiles.Product, with_epilogue: bool
+    sch: s_tir.Schedule,
+    anchor: SBlockRV,
+    tile: tiles.Tile,
+    described: tiles.Product,
+    with_epilogue: bool,
+    keep: Collection[str] = (),
 ) -> None:
-    *outer, m, n, k = _ordered(sch, anchor)
+    *outer, m, n, k = ordered(sch, anchor)
+    k_step, k_in = sch.split(k, [None, tile.depth])
+    m_near, n_near, n_thread = bind_tile(sch, outer, m, n, [k_step, k_in], tile)
+
+    sums = sch.cache_write(anchor, 0, "local")
+    sch.reverse_compute_at(sums, n_thread, preserve_unit_loops=True)
+    a_wide = VECTOR if described.depth_unit % VECTOR == 0 else 1
+    b_wide = VECTOR if described.n % VECTOR == 0 else 1
+    first = to_shared(sch, anchor, 0, k_step, tile, a_wide, along_sum=True)
+    second = to_shared(sch, anchor, 1, k_step, tile, b_wide, along_sum=False)
+    for index in (0, 1):
+        fragment = sch.cache_read(anchor, index, "local")
+        sch.compute_at(fragment, k_in, preserve_unit_loops=True)
+        near = tile.per_row if index == 0 else tile.per_column
+        vectors(sch, fragment, VECTOR if near % VECTOR == 0 else near)
+    for gathered in (first, second):
+        inline_before(sch, gathered, keep)
+    if with_epilogue:
+        inline_behind(sch, sums, keep)
+    sample_unrolling(sch, n_thread)
+    for loop in (m_near, n_near):
+        sch.unroll(loop)
+    write_out(sch, sums, described)
+    init = sch.decompose_reduction(anchor, k_step)
+    for loop in sch.get_loops(init)[-2:]:
+        sch.unroll(loop)
+
+
+def bind_tile(
+    sch: s_tir.Schedule, outer: list[LoopRV], m: LoopRV, n: LoopRV, over: list[LoopRV], tile: tiles.Tile
+) -> tuple[LoopRV, LoopRV, LoopRV]:
+    """Give rows `m` and columns `n` to threads and blocks of them, and put the loops `over` the sum within; the loops
+    over a thread's neighbouring rows and columns, and the one over threads."""
     m_block, m_far, m_thread, m_near = sch.split(m, [None, *_per_thread(tile.per_row, tile.threads_m)])
     n_block, n_far, n_thread, n_near = sch.split(n, [None, *_per_thread(tile.per_column, tile.threads_n)])
-    k_step, k_in = sch.split(k, [None, tile.depth])
-    sch.reorder(*outer, m_block, n_block, m_far, n_far, m_thread, n_thread, k_step, k_in, m_near, n_near)
+    sch.reorder(*outer, m_block, n_block, m_far, n_far, m_thread, n_thread, *over, m_near, n_near)
     which = sch.fuse(*outer) if len(outer) > 1 else outer[0]
     sch.bind(which, "blockIdx.z")
     sch.bind(m_block, "blockIdx.x")  # the longest axis: only x may exceed 65535
@@ -112,34 +162,16 @@ def _tiled(
     sch.bind(n_far, "vthread.x")
     sch.bind(m_thread, "threadIdx.y")
     sch.bind(n_thread, "threadIdx.x")
+    return m_near, n_near, n_thread
 
-    sums = sch.cache_write(anchor, 0, "local")
-    sch.reverse_compute_at(sums, n_thread, preserve_unit_loops=True)
-    a_wide = VECTOR if described.depth_unit % VECTOR == 0 else 1
-    b_wide = VECTOR if described.n % VECTOR == 0 else 1
-    first = _to_shared(sch, anchor, 0, k_step, tile, a_wide, along_sum=True)
-    second = _to_shared(sch, anchor, 1, k_step, tile, b_wide, along_sum=False)
-    for index in (0, 1):
-        fragment = sch.cache_read(anchor, index, "local")
-        sch.compute_at(fragment, k_in, preserve_unit_loops=True)
-        near = tile.per_row if index == 0 else tile.per_column
-        _vectors(sch, fragment, VECTOR if near % VECTOR == 0 else near)
-    for gathered in (first, second):
-        inline_before(sch, gathered)
-    if with_epilogue:
-        inline_behind(sch, sums)
+
+def sample_unrolling(sch: s_tir.Schedule, thread: LoopRV) -> None:
     steps = sch.sample_categorical(list(UNROLL_STEPS), [1 / len(UNROLL_STEPS)] * len(UNROLL_STEPS), DEFAULT_UNROLL)
-    sch.annotate(n_thread, "pragma_auto_unroll_max_step", steps)
-    sch.annotate(n_thread, "pragma_unroll_explicit", 0)
-    for loop in (m_near, n_near):
-        sch.unroll(loop)
-    _write_out(sch, sums, described)
-    init = sch.decompose_reduction(anchor, k_step)
-    for loop in sch.get_loops(init)[-2:]:
-        sch.unroll(loop)
+    sch.annotate(thread, "pragma_auto_unroll_max_step", steps)
+    sch.annotate(thread, "pragma_unroll_explicit", 0)
 
 
-def _ordered(sch: s_tir.Schedule, anchor: SBlockRV) -> list[LoopRV]:
+def ordered(sch: s_tir.Schedule, anchor: SBlockRV) -> list[LoopRV]:
     """The loops around `anchor`: group, and part of a split sum, then rows, columns and the sum."""
     group, m, n, *parts, k = sch.get_loops(anchor)
     return [group, *parts, m, n, k]
@@ -151,7 +183,7 @@ def _per_thread(near: int, threads: int) -> tuple[int, int, int]:
     return near // vector, threads, vector
 
 
-def _to_shared(
+def to_shared(
     sch: s_tir.Schedule, anchor: SBlockRV, index: int, at: LoopRV, tile: tiles.Tile, wide: int, along_sum: bool
 ) -> SBlockRV:
     """Bring a factor's piece [sum, row or column] into shared memory. `along_sum`: neighbours in memory are neighbours
@@ -175,7 +207,7 @@ def _to_shared(
     return block
 
 
-def _vectors(sch: s_tir.Schedule, block: SBlockRV, wide: int) -> None:
+def vectors(sch: s_tir.Schedule, block: SBlockRV, wide: int) -> None:
     loops = sch.get_loops(block)
     last = loops[-1]
     size = extent(sch, last)
@@ -184,7 +216,7 @@ def _vectors(sch: s_tir.Schedule, block: SBlockRV, wide: int) -> None:
         sch.vectorize(vector)
 
 
-def _write_out(sch: s_tir.Schedule, sums: SBlockRV, described: tiles.Product) -> None:
+def write_out(sch: s_tir.Schedule, sums: SBlockRV, described: tiles.Product) -> None:
     """Threads write vectors of columns where the columns are whole vectors."""
     last = sch.get_loops(sums)[-1]
     if described.n % VECTOR == 0 and extent(sch, last) % VECTOR == 0:
@@ -202,5 +234,5 @@ def add_up(sch: s_tir.Schedule, total: SBlockRV, described: tiles.Product, colum
     inline_behind(sch, sums)
     sch.reorder(part, vector)
     sch.vectorize(vector)
-    _write_out(sch, sums, described)
+    write_out(sch, sums, described)
     sch.vectorize(sch.get_loops(sch.decompose_reduction(total, part))[-1])

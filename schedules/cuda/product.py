@@ -43,22 +43,30 @@ def split_groups(sch: s_tir.Schedule, anchor: SBlockRV, groups: int) -> None:
     )
 
 
-def as_product(sch: s_tir.Schedule, anchor: SBlockRV, roles: Sequence[str]) -> None:
+def as_product(
+    sch: s_tir.Schedule, anchor: SBlockRV, roles: Sequence[str], rows_first: bool = False, dtype: str | None = None
+) -> None:
     """Rewrite `anchor` to loops (group, row, column, sum).
 
-    Blocks before it gather the factors [group, sum, row] and [group, sum, column]; one behind it puts the result
-    [group, row, column] into its place.
+    Blocks before it gather the factors [group, sum, row], with `rows_first` [group, row, sum], and
+    [group, sum, column], in `dtype` if that is given; one behind it puts the result [group, row, column] into its
+    place.
     """
     first = sch.reindex(anchor, ("read", 0))
     second = sch.reindex(anchor, ("read", 1))
+    for factor in (first, second):
+        if dtype is not None and str(sch.get(factor).writes[0].source.dtype) != dtype:
+            sch.unsafe_set_dtype(factor, 0, dtype)
     result = sch.reindex(anchor, ("write", 0))
     block = sch.get(anchor)
     order = {axis.var: (role, axis.dom.extent) for axis, role in zip(block.iter_vars, roles, strict=True)}
 
+    first_order = (GROUP, ROW, SUM) if rows_first else (GROUP, SUM, ROW)
+
     def axes_of(region: tirx.BufferRegion) -> list[tuple[str, tirx.PrimExpr]]:
         return [order[index.min] for index in region.region]
 
-    sch.transform_layout(first, ("write", 0), _fused(axes_of(block.reads[0]), (GROUP, SUM, ROW)))
+    sch.transform_layout(first, ("write", 0), _fused(axes_of(block.reads[0]), first_order))
     sch.transform_layout(second, ("write", 0), _fused(axes_of(block.reads[1]), (GROUP, SUM, COLUMN)))
     sch.transform_layout(result, ("read", 0), _fused(axes_of(block.writes[0]), (GROUP, ROW, COLUMN)))
     sch.transform_block_layout(anchor, _fused(list(order.values()), (GROUP, ROW, COLUMN, SUM)))

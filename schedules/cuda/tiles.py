@@ -101,7 +101,7 @@ def tiles(product: Product, gpu: Gpu) -> list[Tile]:
     depth = depth_for(product)
     found: list[tuple[float, int, Tile]] = []
     for shape in _SHAPES:
-        for parts in _parts(product, depth):
+        for parts in parts_of(product, depth):
             tile = Tile(*shape, depth, parts)
             cost = cycles(product, tile, gpu)
             if cost is not None:
@@ -109,7 +109,7 @@ def tiles(product: Product, gpu: Gpu) -> list[Tile]:
     return [tile for _, _, tile in sorted(found)]
 
 
-def _parts(product: Product, depth: int) -> list[int]:
+def parts_of(product: Product, depth: int) -> list[int]:
     """Ways to split the sum so that every part has the same number of whole steps."""
     steps = -(-product.k // depth)
     found = [1]

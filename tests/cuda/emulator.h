@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <vector>
 
 #define __global__
@@ -14,6 +15,7 @@
 #define __host__
 #define __launch_bounds__(x)
 #define __forceinline__ inline
+#define EDGETUNE_EMULATED
 #define uint unsigned int
 #define uchar unsigned char
 #define ushort unsigned short
@@ -32,12 +34,27 @@ using float4 = Four<float>;
 using int2 = Two<int>;
 using int4 = Four<int>;
 using uint2 = Two<unsigned>;
+using uint4 = Four<unsigned>;
+using ulonglong4 = Four<unsigned long long>;
 using half2 = Two<half>;
 using half4 = Four<half>;
 static inline float2 make_float2(float x, float y) { return {x, y}; }
 static inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 static inline int2 make_int2(int x, int y) { return {x, y}; }
 static inline int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
+static inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
+static inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
+static inline half __float2half_rn(float x) { return static_cast<half>(x); }
+static inline half2 __half2half2(half x) { return {x, x}; }
+// Rounded once: the product of two halves is exact in double, and what a double adds to it loses is far below a half.
+static inline half fused(half a, half b, half c) { return static_cast<half>(static_cast<double>(a) * b + c); }
+static inline half2 __hfma2(half2 a, half2 b, half2 c) { return {fused(a.x, b.x, c.x), fused(a.y, b.y, c.y)}; }
+static inline unsigned __pack_half2(half x, half y) {
+  const half both[2] = {x, y};
+  unsigned result;
+  memcpy(&result, both, 4);
+  return result;
+}
 static inline half2 make_half2(half x, half y) { return {x, y}; }
 static inline half4 make_half4(half x, half y, half z, half w) { return {x, y, z, w}; }
 
@@ -52,6 +69,13 @@ static Index threadIdx, blockIdx;
 
 namespace emulator {
 
+// A copy to shared memory that has been asked for: nothing has arrived before it is waited for.
+struct Copy {
+  void* to;
+  const void* from;
+  int bytes;
+};
+
 struct Fiber {
   ucontext_t context;
   std::vector<char> stack;
@@ -59,6 +83,8 @@ struct Fiber {
   bool done = false;
   int waits = 0;       // how often it has waited for its block
   int warp_waits = 0;  // and for its warp
+  std::vector<Copy> asked;                // since the last group of copies was closed
+  std::deque<std::vector<Copy>> arriving;  // groups of copies, the oldest first
 };
 
 static ucontext_t scheduler;
@@ -105,6 +131,42 @@ static T from_lane(T value, int source) {
   return result;
 }
 
+// cp.async, with `wanted` as its predicate: without it zeros are written, and those at once.
+static void copy(void* to, const void* from, int bytes, bool wanted = true) {
+  if (wanted)
+    fibers[current].asked.push_back({to, from, bytes});
+  else
+    memset(to, 0, bytes);
+}
+
+static void close_group() {
+  fibers[current].arriving.push_back(std::move(fibers[current].asked));
+  fibers[current].asked.clear();
+}
+
+// Until no more than `left` groups are on their way.
+static void wait_for_copies(size_t left) {
+  auto& arriving = fibers[current].arriving;
+  for (; arriving.size() > left; arriving.pop_front())
+    for (const Copy& copy : arriving.front()) memcpy(copy.to, copy.from, copy.bytes);
+}
+
+static const half* rows[1024];
+static unsigned registers[1024][6];
+
+static unsigned two(half low, half high) {
+  unsigned result;
+  const half both[2] = {low, high};
+  memcpy(&result, both, 4);
+  return result;
+}
+
+static double one(unsigned both, int which) {
+  half halves[2];
+  memcpy(halves, &both, 4);
+  return static_cast<double>(halves[which]);
+}
+
 static void body() {
   kernel();
   fibers[current].done = true;
@@ -127,6 +189,8 @@ static void launch(void (*run)(), const int* grid, const int* block, int backwar
                          (unsigned)(i / block[0] / block[1])};
           fiber.done = false;
           fiber.waits = fiber.warp_waits = 0;
+          fiber.asked.clear();
+          fiber.arriving.clear();
           getcontext(&fiber.context);
           fiber.context.uc_stack.ss_sp = fiber.stack.data();
           fiber.context.uc_stack.ss_size = fiber.stack.size();
@@ -148,6 +212,47 @@ static void launch(void (*run)(), const int* grid, const int* block, int backwar
 }
 
 }  // namespace emulator
+
+// What warps do on tensor cores, by the layouts of "Matrix Fragments for mma.m16n8k16" and of ldmatrix in the PTX ISA.
+namespace edgetune {
+
+static void load(unsigned (&to)[4], const half* row, bool transposed) {
+  using namespace emulator;
+  rows[current] = row;
+  wait_warp();
+  const int first = current / 32 * 32, lane = current % 32;
+  for (int i = 0; i < 4; ++i) {
+    const half* const* matrix = rows + first + 8 * i;
+    const int r = lane / 4, c = lane % 4 * 2;
+    to[i] = transposed ? two(matrix[c][r], matrix[c + 1][r]) : two(matrix[r][c], matrix[r][c + 1]);
+  }
+  wait_warp();
+}
+static void load_rows(unsigned (&to)[4], const half* row) { load(to, row, false); }
+static void load_columns(unsigned (&to)[4], const half* row) { load(to, row, true); }
+
+static void multiply(float* sums, const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  using namespace emulator;
+  unsigned (&mine)[6] = registers[current];
+  memcpy(mine, a, sizeof a);
+  mine[4] = b0;
+  mine[5] = b1;
+  wait_warp();
+  const int first = current / 32 * 32, lane = current % 32;
+  for (int i = 0; i < 4; ++i) {
+    const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+    double sum = sums[i];
+    for (int k = 0; k < 16; ++k) {
+      const unsigned* left = registers[first + row % 8 * 4 + k % 8 / 2];
+      const unsigned* right = registers[first + column * 4 + k % 8 / 2];
+      sum += one(left[row / 8 + k / 8 * 2], k % 2) * one(right[4 + k / 8], k % 2);
+    }
+    sums[i] = static_cast<float>(sum);
+  }
+  wait_warp();
+}
+
+}  // namespace edgetune
 
 #define __syncthreads() emulator::wait_block()
 #define __syncwarp(...) emulator::wait_warp()

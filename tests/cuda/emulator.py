@@ -16,11 +16,17 @@ import numpy as np
 import tvm
 from tvm import s_tir, tirx
 
+from compiler.cuda import fragments
 from compiler.cuda.source import BOUNDS, lean
 from tests.schedules.kernels_for_tests import Case
 
 HEADER = Path(__file__).with_name("emulator.h")
 _SIGNATURE = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\(\d+\) )?(\w+)\(([^)]*)\) \{')
+_SHARED = re.compile(r"extern __shared__ __align__\((\d+)\) (\w+) (\w+)\[\];")
+_COPY = re.compile(r"__device__ void (ptx_cp_async_legacy_(pred_)?c[ag]_(\d+)_(\d+)_(\d+))\(")
+_OWN = re.compile(r"^__device__ __forceinline__ void edgetune_\w+\(.*?^}", re.M | re.S)
+_CLOSE = re.compile(r"__device__ void (tvm_builtin_ptx_cp_async_commit_group\w*)\(\)")
+_WAIT = re.compile(r"__device__ void (tvm_builtin_ptx_cp_async_wait_group\w*_(\d+))\(\)")
 _AXES = ("blockIdx.x", "blockIdx.y", "blockIdx.z", "threadIdx.x", "threadIdx.y", "threadIdx.z")
 
 
@@ -95,11 +101,31 @@ def _empty(buffer: tirx.Var) -> np.ndarray:
     return np.full([int(d) for d in buffer.shape], fill, dtype)
 
 
+def _helpers(headers: str) -> Iterator[str]:
+    """What stands in for the functions in front of the kernels: what is written in NVIDIA's assembly is emulated, our own C++
+    taken as it is."""
+    if fragments.TEXT in headers:
+        yield fragments.TEXT
+    for name, wanted, size, to_bytes, from_bytes in _COPY.findall(headers):
+        predicate = ", int wanted" if wanted else ""
+        yield f"static void {name}(void* to, int to_at, void* from, int from_at{predicate}) {{"
+        yield f"  emulator::copy((char*)to + to_at * {to_bytes}, (char*)from + from_at * {from_bytes}, {size}"
+        yield f"    {', wanted' if wanted else ''});"
+        yield "}"
+    yield from _OWN.findall(headers)
+    for name in _CLOSE.findall(headers):
+        yield f"static void {name}() {{ emulator::close_group(); }}"
+    for name, left in _WAIT.findall(headers):
+        yield f"static void {name}() {{ emulator::wait_for_copies({left}); }}"
+
+
 def _compiled(source: str, kernels: list[tuple[str, str]], folder: Path) -> ctypes.CDLL:
     text = lean(source)
     # C++ wants what the declaration is aligned to in front of all else.
-    text = text[text.index(BOUNDS) :].replace("__shared__ alignas(64)", "alignas(64) static")
-    lines = ['#include "emulator.h"', text]
+    headers, _, kernel = text.partition(BOUNDS)
+    kernel = _SHARED.sub(r"alignas(\1) static \2 \3[227 * 1024];", kernel)
+    kernel = kernel.replace("__shared__ alignas(64)", "alignas(64) static")
+    lines = ['#include "emulator.h"', *_helpers(headers), BOUNDS, kernel]
     for name, parameters in kernels:
         types = [p.split("*")[0].strip() + "*" for p in parameters.split(",")]
         arguments = ", ".join(f"({kind})pointers_{name}[{i}]" for i, kind in enumerate(types))
@@ -118,6 +144,7 @@ def _compiled(source: str, kernels: list[tuple[str, str]], folder: Path) -> ctyp
         "g++",
         "-std=c++17",
         "-O1",
+        "-fno-strict-aliasing",
         "-w",
         "-shared",
         "-fPIC",

@@ -1,0 +1,125 @@
+"""Tensor intrinsics: what a warp does at once on tensor cores, on tiles of 16 x 16 elements.
+
+TVM registers some 150 of these when `tvm.s_tir.tensor_intrin` is imported, which takes half a minute; these are the
+five that the schedules here use. Code generation writes them as functions of `nvcuda::wmma`, for which
+`compiler/cuda/fragments.py` has an implementation of its own.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from tvm.s_tir import TensorIntrin
+from tvm.script import from_source
+from tvm.script import tirx as script
+
+SIDE = 16  # rows, columns and terms of the sum of a tile
+SHARED = "shared.dyn"  # of factors
+STAGED = "shared"  # of the result: of one scope, TVM would lay it over FP16 and refuse to access that as FP32
+FIRST, SECOND, SUMS = "wmma.matrix_a", "wmma.matrix_b", "wmma.accumulator"
+
+LOAD_FIRST = "edgetune.tile.load_first"
+LOAD_SECOND = "edgetune.tile.load_second"
+ZERO = "edgetune.tile.zero"
+MULTIPLY = "edgetune.tile.multiply"
+STORE = "edgetune.tile.store"
+
+
+class _Tile(NamedTuple):
+    name: str
+    dtype: str
+    scope: str
+
+    def match(self, strided: bool) -> str:
+        """The line that declares this tile as parameter; `strided` with its strides, {name}1 and {name}0."""
+        strides = f", strides=[{self.name}1, {self.name}0]" if strided else ""
+        return (
+            f"    {self.name} = T.match_buffer({self.name}_handle, (16, 16), "
+            f'"{self.dtype}", align=64, offset_factor=16, scope="{self.scope}"{strides})'
+        )
+
+    @property
+    def index(self) -> str:
+        """Which fragment of its buffer this tile is."""
+        stride, offset = f"{self.name}1", f"{self.name}.elem_offset"
+        return f"{offset} // {stride} // 16 * ({stride} // 16) + {offset} % {stride} // 16"
+
+
+_A, _B, _SUM = _Tile("A", "float16", FIRST), _Tile("B", "float16", SECOND), _Tile("D", "float32", SUMS)
+
+
+@lru_cache(maxsize=1)
+def register() -> None:
+    """Make the intrinsics known to TVM, by the names above. Cheap when repeated."""
+    narrow, wide = _Tile("S", "float16", SHARED), _Tile("S", "float32", STAGED)
+    for name, tile in ((LOAD_FIRST, _A), (LOAD_SECOND, _B)):
+        target = f"{tile.name}.data, 16, 16, 16, {tile.index}"
+        _register(
+            name,
+            (narrow, tile),
+            reads=(narrow,),
+            body=f"{tile.name}[vi, vj] = S[vi, vj]",
+            call=f'T.tvm_load_matrix_sync({target}, S.access_ptr("r"), S1, "row_major", dtype="void")',
+        )
+    sums = f"D.data, 16, 16, 16, {_SUM.index}"
+    _register(
+        ZERO,
+        (_SUM,),
+        reads=(),
+        body="D[vi, vj] = T.float32(0)",
+        call=f'T.tvm_fill_fragment({sums}, T.float32(0), dtype="void")',
+    )
+    _register(
+        STORE,
+        (_SUM, wide),
+        reads=(_SUM,),
+        body="S[vi, vj] = D[vi, vj]",
+        call=f'T.tvm_store_matrix_sync({sums}, S.access_ptr("w"), S1, "row_major", dtype="void")',
+    )
+    pairs = ", ".join(f"{tile.name}.data, {tile.index}" for tile in (_SUM, _A, _B, _SUM))
+    _register(
+        MULTIPLY,
+        (_A, _B, _SUM),
+        reads=(_SUM, _A, _B),
+        body='D[vi, vj] = D[vi, vj] + T.Cast("float32", A[vi, vk]) * T.Cast("float32", B[vk, vj])',
+        call=f'T.tvm_mma_sync({pairs}, dtype="void")',
+        summed=True,
+    )
+
+
+def _register(
+    name: str, tiles: tuple[_Tile, ...], reads: tuple[_Tile, ...], body: str, call: str, summed: bool = False
+) -> None:
+    """Register `name`: `call` does what `body` says of every element of `tiles`, the last of which is written.
+
+    With `summed`, `body` is a term of a sum over vk.
+    """
+    axes, kinds = ("i, j, k", "SSR") if summed else ("i, j", "SS")
+    block = [
+        '    with T.sblock("root"):',
+        f"        T.reads({', '.join(f'{tile.name}[0:16, 0:16]' for tile in reads)})",
+        f"        T.writes({tiles[-1].name}[0:16, 0:16])",
+    ]
+    handles = ", ".join(f"{tile.name}_handle: T.handle" for tile in tiles)
+    description = [
+        f"def description({handles}) -> None:",
+        *(tile.match(strided=False) for tile in tiles),
+        *block,
+        f"        for {axes} in T.grid({', '.join(['16'] * len(kinds))}):",
+        '            with T.sblock("tile"):',
+        f'                {", ".join("v" + a for a in axes.split(", "))} = T.axis.remap("{kinds}", [{axes}])',
+        f"                {body}",
+    ]
+    implementation = [
+        f"def implementation({handles}) -> None:",
+        *(f"    {tile.name}{axis} = T.int32()" for tile in tiles for axis in (1, 0)),
+        *(tile.match(strided=True) for tile in tiles),
+        *block,
+        f"        T.evaluate({call})",
+    ]
+    parsed = [
+        from_source("\n".join(("@T.prim_func(private=True, s_tir=True)", *lines)) + "\n", {"T": script})
+        for lines in (description, implementation)
+    ]
+    TensorIntrin.register(name, *parsed)
