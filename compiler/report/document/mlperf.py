@@ -14,11 +14,11 @@ _SPEED = (
     *_WHAT,
     Column("figure"),
     Column("value", "number"),
+    Column("LoadGen's verdict"),
     Column("queries", "number"),
     Column("samples", "number"),
     Column("seconds", "number"),
     Column("asked of it"),
-    Column("LoadGen's verdict"),
     Column("its reasons"),
 )
 _ACCURACY = (
@@ -58,8 +58,8 @@ def mlperf_section(cells: Sequence[Cell]) -> Section | None:
             )
             speed.append(
                 (
-                    *(*what, figure_name(run), value, run.queries, run.samples, run.seconds),
-                    *(asked, verdict(run), " ".join(run.why) or None),
+                    *(*what, figure_name(run), value, verdict(run), run.queries, run.samples, run.seconds),
+                    *(asked, " ".join(run.why) or None),
                 )
             )
     if not texts:
