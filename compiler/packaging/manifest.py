@@ -128,6 +128,10 @@ class Manifest(Struct, frozen=True, kw_only=True):
     cuda_graph: bool = False
 
 
+WITHOUT_GRAPH = "without_graph"
+"""The function of a library with `cuda_graph` that calls what `main` does kernel by kernel."""
+
+
 class _Schema(Struct):
     schema: int
 

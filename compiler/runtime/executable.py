@@ -15,7 +15,7 @@ from compiler.runtime.compatibility import identify
 from compiler.runtime.device_events import events_of
 from compiler.runtime.inputs import check_inputs
 from compiler.runtime.instrument import record_runs
-from compiler.runtime.outputs import device_kind, flatten, in_one_line
+from compiler.runtime.outputs import by_kernel, device_kind, flatten, in_one_line
 from compiler.runtime.profiling import Profile, summarise
 from compiler.runtime.threads import ComputeThread
 from compiler.runtime.timing import Edges, Timing, time_invocations
@@ -88,7 +88,8 @@ class LocalExecutable:
         def measure() -> Profile:
             # An instrument cannot be taken off again, so a second machine of the same library is profiled.
             vm = self._new_vm()
-            run, events = self._bind(vm, arrays, wait=False), events_of(device_kind(self.manifest))
+            run = self._bind(vm, arrays, wait=False, function=by_kernel(self.manifest))
+            events = events_of(device_kind(self.manifest))
             return summarise(record_runs(vm.module, run, self._tvm_device.sync, runs, events=events))
 
         return self._compute.call(in_one_line, "profile", measure)
@@ -126,7 +127,7 @@ class LocalExecutable:
 
         return relax.VirtualMachine(self._library, self._tvm_device)
 
-    def _bind(self, vm: Any, arrays: list[np.ndarray], wait: bool = True) -> Callable[[], Any]:
+    def _bind(self, vm: Any, arrays: list[np.ndarray], wait: bool = True, function: str = "main") -> Callable[[], Any]:
         """A call without arguments that runs the model on `arrays`, which are copied to the device once, here.
 
         With `wait` it returns when the device has done its work.
@@ -134,7 +135,7 @@ class LocalExecutable:
         """
         import tvm
 
-        main = vm["main"]
+        main = vm[function]
         arguments = [tvm.runtime.tensor(array, device=self._tvm_device) for array in arrays]
         if not wait or device_kind(self.manifest) == "cpu":
             return lambda: main(*arguments)

@@ -7,6 +7,7 @@ from typing import Any
 
 from compiler.errors import EdgetuneError
 from compiler.package import Manifest
+from compiler.packaging.manifest import WITHOUT_GRAPH
 
 # Functions that the runtime lacks, and what that means.
 _MISSING = {
@@ -20,6 +21,11 @@ def device_kind(manifest: Manifest) -> str:
     """The kind of TVM device that a package runs on: `cpu` or `cuda`."""
     kind = str(manifest.target.options.get("kind", "llvm"))
     return "cpu" if kind in ("llvm", "c") else kind
+
+
+def by_kernel(manifest: Manifest) -> str:
+    """The function of the package's library that calls kernel by kernel, as a profile wants it."""
+    return WITHOUT_GRAPH if manifest.cuda_graph else "main"
 
 
 def flatten(result: Any) -> list[Any]:

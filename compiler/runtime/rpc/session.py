@@ -17,7 +17,7 @@ from compiler.parallel.threads import set_library_threads
 from compiler.runtime.compatibility import identify, why_not_load
 from compiler.runtime.inputs import check_inputs
 from compiler.runtime.instrument import Recorded
-from compiler.runtime.outputs import device_kind, flatten, in_one_line
+from compiler.runtime.outputs import by_kernel, device_kind, flatten, in_one_line
 from compiler.runtime.profiling import Profile, joined, summarise
 from compiler.runtime.rpc.address import Way
 from compiler.runtime.rpc.connect import PATIENCE_SECONDS, Connection, Waiting, connect
@@ -147,7 +147,7 @@ class RemoteExecutable:
 
             # An instrument cannot be taken off again, so a second machine of the same library is profiled.
             machine = relax.VirtualMachine(self._library, self._tvm_device)
-            self._set_inputs(machine, arrays)
+            self._set_inputs(machine, arrays, by_kernel(self.manifest))
             parts = [self._recorded(machine, 1, True)]
             left, each = runs - 1, parts[0].runs[-1].nanoseconds * 1e-9
             while left > 0:
@@ -160,7 +160,8 @@ class RemoteExecutable:
         return profile
 
     def _recorded(self, machine: Any, runs: int, warm_up: bool) -> Recorded:
-        job = {"function": "main", "runs": runs, "warm_up": warm_up, "device": device_kind(self.manifest)}
+        function = by_kernel(self.manifest)
+        job = {"function": function, "runs": runs, "warm_up": warm_up, "device": device_kind(self.manifest)}
         answer = str(self._connection.call("edgetune.profile", machine.module, json.dumps(job)))
         try:
             recorded = msgspec.json.decode(answer.encode(), type=Recorded)
@@ -182,8 +183,8 @@ class RemoteExecutable:
             )
         return {spec.name: tensor for spec, tensor in zip(self.outputs, tensors, strict=True)}
 
-    def _set_inputs(self, machine: Any, arrays: list[np.ndarray]) -> None:
-        machine.set_input("main", *self._sent(arrays))
+    def _set_inputs(self, machine: Any, arrays: list[np.ndarray], function: str = "main") -> None:
+        machine.set_input(function, *self._sent(arrays))
 
     def _sent(self, arrays: list[np.ndarray]) -> list[Any]:
         """The arrays as tensors on the board."""
