@@ -10,20 +10,25 @@ import pytest
 import targets
 from compiler.build import compile_model
 from compiler.frontend import Model
+from compiler.graph.scheduling import cpu_hardware
+from compiler.graph.variants import Variants
 from compiler.records.model_log import model_log
 from compiler.records.record import CHECK_RUN, Record
 from compiler.records.store import Store, open_store
 from compiler.records.workload import workload_of
 from compiler.report.tuning import begins_words
+from compiler.tuning.offline.carrier import Carrier
 from compiler.tuning.search import Search
-from compiler.tuning.state import Begins, TuneSummary
-from compiler.tuning.tune import Budget, expand, tune
+from compiler.tuning.session import Session
+from compiler.tuning.state import Begins
+from compiler.tuning.tune import Budget, expand, task_states, tune
 from tests.records.samples import record
 from tests.tuning import models
 
 TARGET = targets.get("native")
 OWN = targets.fingerprint(TARGET)
-OTHER = targets.fingerprint(targets.get(TARGET.name, TARGET.cores + 2), OWN.device)
+MORE_CORES = targets.get(TARGET.name, TARGET.cores + 2)
+OTHER = targets.fingerprint(MORE_CORES, OWN.device)
 
 
 @pytest.fixture(scope="module")
@@ -31,85 +36,119 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return models.convolutions(tmp_path_factory.mktemp("model"))
 
 
+@pytest.fixture(scope="module")
+def expanded(model: Model) -> Variants:
+    return expand(model, TARGET)
+
+
+@pytest.fixture(scope="module")
+def traces(expanded: Variants) -> dict[str, list[str]]:
+    """The default of each space of each task."""
+    found = {}
+    for digest, task in expanded.tasks.items():
+        search = Search(task, TARGET.to_tvm(), cpu_hardware(TARGET), 0, None)
+        candidates = [search.at(number, {}) for number in range(len(search.traces))]
+        found[digest] = [candidate.trace for candidate in candidates if candidate is not None]
+    return found
+
+
+def made(digest: str, trace: str, seconds: float, fingerprint: targets.Fingerprint, target: targets.Target) -> Record:
+    return record(
+        workload=digest,
+        trace=trace,
+        seconds=(seconds,) * 3,
+        fingerprint=fingerprint.id,
+        target=target.config(),
+        device=fingerprint.device,
+        threads=target.cores,
+        tvm_version=fingerprint.tvm_version,
+    )
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path, expanded: Variants, traces: dict[str, list[str]]) -> Iterator[Store]:
+    """Records of every task, of a device with more cores; all but the default are impossibly fast."""
     with open_store(tmp_path) as opened:
+        for digest, task in expanded.tasks.items():
+            opened.add_workload(workload_of(task.mod, task.name))
+            times = [1e-9 * (1000 - number) for number in range(len(traces[digest]))]
+            opened.add_many(
+                made(digest, trace, seconds, OTHER, MORE_CORES)
+                for trace, seconds in zip(traces[digest], times, strict=True)
+            )
         yield opened
 
 
-def points_of(search: Search) -> list[str]:
-    """A few points of a task's spaces, as traces."""
-    found = [search.at(number, {}) for number in range(len(search.traces))]
-    return [candidate.trace for candidate in found if candidate is not None]
+def session(store: Store, model: Model, expanded: Variants, warm: bool = True) -> Session:
+    """A run in which nothing is built or measured."""
+    states = task_states(expanded)
+    budget = Budget(trials=100)
+    return Session(model, TARGET, store, budget, "fp32", 0, expanded, states, None, Carrier(OWN), None, warm)
 
 
-def give(store: Store, model: Model, seconds: float) -> set[str]:
-    """Records of every kernel of `model`, on a device with more cores; the ids of their traces."""
-    from compiler.graph.scheduling import cpu_hardware
-
-    found = []
-    for digest, task in expand(model, TARGET).tasks.items():
-        store.add_workload(workload_of(task.mod, task.name))
-        search = Search(task, TARGET.to_tvm(), cpu_hardware(TARGET), 0, None)
-        found += [
-            record(
-                workload=digest,
-                trace=trace,
-                seconds=(seconds * (1 + number / 100),) * 3,
-                fingerprint=OTHER.id,
-                target=targets.get(TARGET.name, TARGET.cores + 2).config(),
-                device=OWN.device,
-                threads=TARGET.cores + 2,
-                tvm_version=OWN.tvm_version,
-            )
-            for number, trace in enumerate(points_of(search))
-        ]
-    store.add_many(found)
-    return {r.trace_id for r in found}
+def with_choice(traces: dict[str, list[str]]) -> str:
+    """The task with most spaces."""
+    return max(traces, key=lambda digest: len(traces[digest]))
 
 
-def trials(store: Store) -> list[Record]:
-    """What was measured here, in the order in which it was made."""
-    found = store.records(fingerprint=OWN.id)
-    return sorted((r for r in found if r.run != CHECK_RUN), key=lambda r: r.created)
-
-
-def run(store: Store, model: Model, count: int, **options: bool) -> TuneSummary:
-    return tune(model, TARGET, store=store, budget=Budget(trials=count), **options)
-
-
-def test_a_run_begins_with_what_was_fast_elsewhere_and_claims_nothing_of_it(
-    model: Model, store: Store, tmp_path: Path
+def test_after_the_default_a_task_tries_what_was_fast_elsewhere(
+    model: Model, expanded: Variants, traces: dict[str, list[str]], store: Store
 ) -> None:
-    given = give(store, model, 1e-9)
+    run = session(store, model, expanded)
+    assert run.state.begins.tasks == len(expanded.tasks) and run.state.begins.known == 0
+    assert run.state.begins.records > 0 and 0 < run.state.begins.kernels <= len(expanded.tasks)
+    assert all(state.best_seconds is None for state in run.state.tasks), "another device's times are no claims"
+    [work] = [w for w in run.work if w.state.hash == with_choice(traces)]
+    first, seeds = run.first(work), run.propose(work)
+    assert first.trace == traces[work.state.hash][0]
+    assert seeds and first.id not in {c.id for c in seeds}
+    assert seeds[0].trace in traces[work.state.hash][1:]
+    later = run.propose(work)
+    assert later and len(later) > len(seeds), "then the search"
+
+
+def test_tasks_that_have_seeds_come_first(model: Model, expanded: Variants, store: Store) -> None:
+    run = session(store, model, expanded)
+    for work in run.work:
+        work.state.best_seconds = 1e-3
+    [first] = run.next(1)
+    assert run.propose(first)
+    [second] = run.next(1)
+    assert second is not first
+
+
+def test_a_task_with_a_record_of_its_own_needs_no_others(
+    model: Model, expanded: Variants, traces: dict[str, list[str]], store: Store
+) -> None:
+    digest = with_choice(traces)
+    store.add(made(digest, traces[digest][1], 1e-3, OWN, TARGET))
+    run = session(store, model, expanded)
+    assert run.state.begins.known == 1
+    [work] = [w for w in run.work if w.state.hash == digest]
+    assert run.first(work).trace == traces[digest][1]
+    assert len(run.propose(work)) > 3, "its search begins"
+
+
+def test_without_a_warm_start_others_records_are_not_looked_at(model: Model, expanded: Variants, store: Store) -> None:
+    run = session(store, model, expanded, warm=False)
+    assert run.state.begins == Begins(tasks=len(expanded.tasks))
+    assert store.query("SELECT key FROM notes WHERE key LIKE 'kernel sizes%'") == []
+
+
+def test_nothing_of_another_device_is_claimed_compiled_or_kept_as_this_ones(
+    model: Model, expanded: Variants, store: Store, tmp_path: Path
+) -> None:
     built = compile_model(model, TARGET, tmp_path / "before.so", store=store)
-    assert built.used == [] and built.trials == 0, "nothing is compiled from another device's records"
-    expanded = expand(model, TARGET)
+    assert built.used == [] and built.trials == 0
     count = len(expanded.tasks)
-    summary = run(store, model, count + 4)
-    assert summary.begins.tasks == count and summary.begins.known == 0
-    assert summary.begins.records > 0 and 0 < summary.begins.kernels <= count
-    made = trials(store)
-    assert len({r.workload for r in made[:count]}) == count, (
-        "every task is measured once before any gets a second round"
-    )
-    assert all(r.trace_id in given for r in made[count:]), "then what was fast elsewhere"
-    assert summary.latency_seconds is not None and summary.latency_seconds > 1e-7, "times are this machine's"
+    summary = tune(model, TARGET, store=store, budget=Budget(trials=count + 2))
+    own = sorted((r for r in store.records(fingerprint=OWN.id) if r.run != CHECK_RUN), key=lambda r: r.created)
+    assert len({r.workload for r in own[:count]}) == count, "every task is measured once before any gets more"
+    assert len(own) == count + 2
+    assert all(r.cost is None or r.cost > 1e-8 for r in own), "times are this machine's"
+    assert summary.latency_seconds is not None and summary.latency_seconds > 1e-7
     log = model_log(expanded, {}, store, OWN.id)
     assert all(task.best is None or task.best.fingerprint == OWN.id for task in log.tasks)
-    after = compile_model(model, TARGET, tmp_path / "after.so", store=store)
-    assert {r.fingerprint for _, _, r in after.used} == {OWN.id}
-
-    again = run(store, model, 1)
-    assert again.begins.known == count and again.begins.records == 0, "what is known here comes first"
-    assert begins_words(again.begins) == f"starts from records of its own for {count} of {count} tasks"
-
-
-def test_without_a_warm_start_others_records_are_not_looked_at(model: Model, store: Store) -> None:
-    give(store, model, 1e-9)
-    summary = run(store, model, 1, warm=False)
-    assert summary.begins == Begins(tasks=summary.begins.tasks)
-    assert store.query("SELECT key FROM notes WHERE key LIKE 'kernel sizes%'") == []
 
 
 def test_what_a_run_begins_with_in_words() -> None:
