@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
 import cli
-from tests.command import ROOT, edgetune_here, one_line
+from tests.command import edgetune_here, one_line
 
 
 def test_inspect_a_model(tmp_path: Path) -> None:
@@ -145,45 +140,6 @@ def test_tune_keeps_records_that_compile_uses(small_onnx: Path, tmp_path: Path) 
     assert "trials" in tuned
     error = one_line(edgetune_here("tune", small_onnx, "--tasks", "1,999", "--logs", logs, check=2).stderr)
     assert "999" in error
-
-
-@pytest.mark.slow
-def test_ctrl_c_keeps_what_was_learned_and_the_same_command_goes_on(small_onnx: Path, tmp_path: Path) -> None:
-    from compiler.records.store import open_store
-
-    logs = tmp_path / "logs"
-    command = [sys.executable, str(ROOT / "cli.py"), "tune", str(small_onnx), "--trials", "24", "--logs", str(logs)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
-        deadline = time.monotonic() + 120
-        learned = 0
-        while learned < 8 and time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.3)
-            if (logs / "records.db").exists():
-                with open_store(logs) as store:
-                    learned = sum(1 for _ in store.records())
-        assert process.poll() is None
-        # A terminal sends Ctrl-C to the whole group, the workers included.
-        os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    assert process.returncode == 130, err
-    assert "the same command goes on" in one_line(err)
-    assert err.count("interrupted") == 1
-    assert "trials" in out
-    with open_store(logs) as store:
-        before = sum(1 for _ in store.records())
-    assert before >= learned
-    summary = tmp_path / "out.jsonl"
-    edgetune_here("tune", small_onnx, "--trials", "24", "--logs", logs, "--json", summary)
-    found = json.loads(summary.read_text())
-    assert found["resumed"] == before
-    assert found["trials"] <= 24
 
 
 # ---- logs

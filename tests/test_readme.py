@@ -52,7 +52,7 @@ def test_a_session(tmp_path: Path) -> None:
     """The README's way through, on the smallest of the built-in models, with a budget of seconds."""
     package, results = tmp_path / "squeezenet.tar", tmp_path / "results.jsonl"
     for words in (
-        ["tune", "squeezenet", "--trials", "40", "--logs", tmp_path],
+        ["tune", "squeezenet", "--trials", "8", "--logs", tmp_path],
         ["compile", "squeezenet", "-o", package, "--logs", tmp_path],
         ["bench", package, "--vs", "onnxruntime", "--json", results, "--runs", "10", "--seconds", "0.5"],
         ["verify", package],
