@@ -14,7 +14,7 @@ from compiler.commands.hardware import must_fit, must_have_cpus, session_threads
 from compiler.commands.source import must_be_file, opened_package
 from compiler.errors import EdgetuneError, UsageError
 from compiler.frontend.model import Model
-from compiler.package import Package
+from compiler.package import Accuracy, Package
 from compiler.report import format as fmt
 from compiler.report.output import Output
 from compiler.report.steps import steps
@@ -161,13 +161,22 @@ def show(output: Output, package: Package, found: Verification) -> None:
         {
             "reference": f"{accuracy.reference}, {accuracy.inputs} sets of inputs",
             "precision": package.manifest.precision,
-            "relative L2 error": f"{_error(accuracy.rel_l2_err)} (at most {limits.rel_l2:.0e})",
+            "relative L2 error": f"{_error(accuracy.rel_l2_err)} (at most {limits.rel_l2:.0e}{_doubt(accuracy)})",
             "largest error": f"{_error(accuracy.max_abs_err)} (at most {limits.peak:.0e} of the largest value)",
             "top-1 agreement": fmt.share(accuracy.top1_agreement),
             "verdict": found.verdict,
         },
         title=str(package.path),
     )
+
+
+def _doubt(accuracy: Accuracy) -> str:
+    """What the reference's own uncertainty has to do with a limit."""
+    from compiler.bench.uncertainty import MARGIN
+
+    if accuracy.uncertainty is None:
+        return ""
+    return f", or {MARGIN:g} times the {accuracy.uncertainty:.1e} that the reference is uncertain by itself"
 
 
 def _error(value: float | None) -> str:

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     import tvm
 
     from compiler.frontend import Model
-    from compiler.graph.pipeline import Dump, Lowered
+    from compiler.graph.filling import Fill
+    from compiler.graph.passes.legalize import Choose
+    from compiler.graph.pipeline import Dump, Lowered, Phase
+    from compiler.graph.variants import Variants
 
 HALF = "float16"
 
@@ -37,16 +40,37 @@ def lower_for_gpus(
 
     Raises EdgetuneError for a model that cannot be imported or, in FP16, not be computed by ONNX Runtime.
     """
-    from compiler.graph import pipeline
     from compiler.graph.algorithms import Algorithm
 
     storage = storage_of(precision)
     laid_out, dumper, kept_fp32 = front_for_gpus(model, precision, io_precision, dump)
     # Winograd has no schedule for GPUs yet.
-    lowered = pipeline.lower(
-        laid_out, storage, lambda index, conv: Algorithm.DIRECT, dumper, only_marked=storage == HALF
-    )
+    lowered = lower_kernels(laid_out, storage, lambda index, conv: Algorithm.DIRECT, dumper)
     return LoweredForGpus(lowered, kept_fp32, dumper)
+
+
+def expand_for_gpus(model: Model, precision: str, dump: Path | None = None) -> Variants:
+    """`model` taken apart into layers and kernels to tune, the same that `lower_for_gpus` gives."""
+    from compiler.graph import variants
+    from compiler.graph.algorithms import Algorithm
+
+    laid_out, dumper, _ = front_for_gpus(model, precision, "fp32", dump)
+    return variants.expand(
+        laid_out, storage_of(precision), dump=dumper, lower=lower_kernels, algorithms=(Algorithm.DIRECT,)
+    )
+
+
+def lower_kernels(
+    laid_out: tvm.IRModule,
+    storage: str,
+    chooser: Choose | None = None,
+    dump: Phase | None = None,
+    fill: Fill | None = None,
+) -> Lowered:
+    """`graph.pipeline.lower` as GPUs want it; their threads leave out what there is too much of, nothing is filled."""
+    from compiler.graph import pipeline
+
+    return pipeline.lower(laid_out, storage, chooser, dump, only_marked=storage == HALF, sums_in_parts=False)
 
 
 def front_for_gpus(

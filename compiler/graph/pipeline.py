@@ -66,13 +66,15 @@ def lower(
     dump: Phase | None = None,
     fill: Fill = unfilled,
     only_marked: bool = False,
+    sums_in_parts: bool = True,
 ) -> Lowered:
     """Phase 2: operators become kernels, kernels are fused. `mod`, from `lay_out`, may be lowered several times.
 
     `storage` is what weights are kept as, `fill` how many channels fill the vectors of the target. `only_marked`:
-    weights of other operators than `half_activations` marked stay float32.
+    weights of other operators than `half_activations` marked stay float32. `sums_in_parts`: long sums are made in two
+    steps, which rounds less; on a GPU many threads do that anyway.
     """
-    legalizer = Legalizer(storage, chooser, fill, only_marked)
+    legalizer = Legalizer(storage, chooser, fill, only_marked, sums_in_parts)
     with tvm.target.Target("llvm"):  # sorting and scanning have no kernel but those of a kind of target
         mod = relax.backend.DispatchSortScan()(mod)
     mod = grouped_conv(mod, fill, legalizer.weight)

@@ -44,7 +44,8 @@ class Accuracy(Struct, frozen=True, kw_only=True):
 
     `max_abs_err` is in the unit of the outputs, `rel_l2_err` is |ours - reference| / |reference|, both the worst of all
     outputs and inputs; they are None when the outputs could not be compared. `top1_agreement` is the share of
-    rows with the same largest class, None where no output is a classifier's.
+    rows with the same largest class, None where no output is a classifier's. `uncertainty` is how far the reference's
+    own outputs move when its operators round otherwise; None where they were near enough without asking.
     """
 
     reference: str
@@ -53,6 +54,7 @@ class Accuracy(Struct, frozen=True, kw_only=True):
     top1_agreement: float | None
     inputs: Count
     ok: bool
+    uncertainty: float | None = None
 
 
 class ModelInfo(Struct, frozen=True, kw_only=True):

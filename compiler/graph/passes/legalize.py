@@ -20,11 +20,13 @@ from ..kernels.conv2d import conv2d
 from ..kernels.dense import dense
 from ..kernels.padding import four
 from ..kernels.pool2d import pool2d
+from ..kernels.sums import LONG, length_of, long_sum
 from ..kernels.winograd import conv2d_winograd, transform_weight
 from ..rewriter import Constant, array_of, dtype_of, shape_of
 from .grouped_conv import FLOATS
 
 PATTERN = {"op_pattern": FUSES_ELEMENTWISE}
+REDUCES = {"op_pattern": 3}  # relax::OpPatternKind::kCommReduce: elementwise operators before it are fused into it
 HALF_MAX = float(np.finfo("float16").max)
 
 Choose = Callable[[int, Convolution], Algorithm]
@@ -35,7 +37,8 @@ class Legalizer:
 
     `storage` is the type that weights are kept in (`float32` or `float16`); one that float16 cannot hold stays wide.
     `fill` says how many channels a convolution computes so that they fill vectors. With `only_marked`, weights are
-    narrow only where the operator says that its factors may be, by an `out_dtype` (`half_activations`).
+    narrow only where the operator says that its factors may be, by an `out_dtype` (`half_activations`). Without
+    `sums_in_parts`, sums are as the target's schedules expect them.
     """
 
     def __init__(
@@ -44,9 +47,11 @@ class Legalizer:
         chooser: Choose | None = None,
         fill: Fill = unfilled,
         only_marked: bool = False,
+        sums_in_parts: bool = True,
     ) -> None:
         self.storage = storage
         self.only_marked = only_marked
+        self.sums_in_parts = sums_in_parts
         self.fill = fill
         self.chooser = chooser or (lambda _, conv: choose(conv))
         self.convolutions: list[Convolution] = []
@@ -66,6 +71,8 @@ class Legalizer:
             "relax.clip": self.clip,
             "relax.maximum": lambda bb, call: self.bound(bb, call, bounds.maximum, bounds.at_least),
             "relax.minimum": lambda bb, call: self.bound(bb, call, bounds.minimum, bounds.at_most),
+            "relax.sum": lambda bb, call: self.sum(bb, call, mean=False),
+            "relax.mean": lambda bb, call: self.sum(bb, call, mean=True),
             "relax.cosh": lambda bb, call: _hyperbolic(bb, call, 1.0),
             "relax.sinh": lambda bb, call: _hyperbolic(bb, call, -1.0),
         }
@@ -172,6 +179,26 @@ class Legalizer:
         func = concat(known, dtype, int(call.attrs.axis) % len(known[0]))
         gvar = bb.add_func(func, "concat")
         return relax.call_tir(gvar, relax.Tuple(fields), relax.TensorType(shape_of(call), dtype))
+
+    def sum(self, bb: relax.BlockBuilder, call: relax.Call, mean: bool) -> relax.Expr:
+        """A sum or a mean: of many numbers, in parts."""
+        shape = shape_of(call.args[0])
+        if not self.sums_in_parts or not shape or dtype_of(call) != "float32":
+            return self._default(bb, call)
+        named = call.attrs.axis
+        axes = sorted(int(axis) % len(shape) for axis in (range(len(shape)) if named is None else named))
+        length = length_of(shape, axes)
+        if length < LONG:
+            return self._default(bb, call)
+        return bb.call_te(
+            long_sum,
+            call.args[0],
+            axes,
+            bool(call.attrs.keepdims),
+            float(length) if mean else 1.0,
+            primfunc_name_hint="mean" if mean else "sum",
+            primfunc_attrs=REDUCES,
+        )
 
     def clip(self, bb: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
         data, *numbers = call.args
