@@ -358,6 +358,7 @@ def generate(mod: tvm.IRModule, target: tvm.target.Target, *, cuda_graph: bool =
     import tvm
     from tvm import relax
 
+    from compiler.cuda.lowering import lowering as context
     from compiler.graph.passes.cuda_graphs import cuda_graphs
     from compiler.graph.passes.in_place import in_place
     from compiler.parallel.extent import announce_extents
@@ -378,7 +379,8 @@ def generate(mod: tvm.IRModule, target: tvm.target.Target, *, cuda_graph: bool =
             relax.transform.AttachGlobalSymbol(),
         ]
     )
-    return tvm.compile(announce_extents(in_place(mod)), target=target, relax_pipeline=lowering)
+    with context(target):
+        return tvm.compile(announce_extents(in_place(mod)), target=target, relax_pipeline=lowering)
 
 
 def link(executable: tvm.relax.VMExecutable, library: Path, target: targets.Target) -> None:

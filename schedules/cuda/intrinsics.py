@@ -40,7 +40,7 @@ class _Tile(NamedTuple):
         )
 
     @property
-    def index(self) -> str:
+    def fragment(self) -> str:
         """Which fragment of its buffer this tile is."""
         stride, offset = f"{self.name}1", f"{self.name}.elem_offset"
         return f"{offset} // {stride} // 16 * ({stride} // 16) + {offset} % {stride} // 16"
@@ -54,7 +54,7 @@ def register() -> None:
     """Make the intrinsics known to TVM, by the names above. Cheap when repeated."""
     narrow, wide = _Tile("S", "float16", SHARED), _Tile("S", "float32", STAGED)
     for name, tile in ((LOAD_FIRST, _A), (LOAD_SECOND, _B)):
-        target = f"{tile.name}.data, 16, 16, 16, {tile.index}"
+        target = f"{tile.name}.data, 16, 16, 16, {tile.fragment}"
         _register(
             name,
             (narrow, tile),
@@ -62,7 +62,7 @@ def register() -> None:
             body=f"{tile.name}[vi, vj] = S[vi, vj]",
             call=f'T.tvm_load_matrix_sync({target}, S.access_ptr("r"), S1, "row_major", dtype="void")',
         )
-    sums = f"D.data, 16, 16, 16, {_SUM.index}"
+    sums = f"D.data, 16, 16, 16, {_SUM.fragment}"
     _register(
         ZERO,
         (_SUM,),
@@ -77,7 +77,7 @@ def register() -> None:
         body="S[vi, vj] = D[vi, vj]",
         call=f'T.tvm_store_matrix_sync({sums}, S.access_ptr("w"), S1, "row_major", dtype="void")',
     )
-    pairs = ", ".join(f"{tile.name}.data, {tile.index}" for tile in (_SUM, _A, _B, _SUM))
+    pairs = ", ".join(f"{tile.name}.data, {tile.fragment}" for tile in (_SUM, _A, _B, _SUM))
     _register(
         MULTIPLY,
         (_A, _B, _SUM),

@@ -209,17 +209,17 @@ def _write_out(
     """A warp's 16 rows at a time from registers to shared memory and from there, in vectors, to where they belong."""
     own = tile.tiles_m * SIDE
 
-    def by_slices(*index: object) -> list[object]:
+    def one_slice(*index: object) -> list[object]:
         *outer, m, n = index
-        slices = [m // own, m % own // SIDE] if own > SIDE else [m // SIDE]  # type: ignore[operator]
-        return [*outer, *slices, m % SIDE, n]  # type: ignore[operator]
+        return [*outer, m // own, m % SIDE, n]  # type: ignore[operator]
 
-    sch.transform_layout(sums, ("write", 0), by_slices)
-    rows, columns = sch.get_loops(sums)[-2:]
-    row, row_in = sch.split(rows, [None, SIDE])
+    rows, _ = sch.get_loops(sums)[-2:]
+    row, _ = sch.split(rows, [None, SIDE])
     sch.reverse_compute_at(written, row, preserve_unit_loops=True)
     if with_epilogue:
         inline_behind(sch, written)  # not earlier: moving a block loses the condition that tails add to it
+    # Slices follow one another in the same memory, which TVM cannot tell from a map that loses some of them.
+    sch.transform_layout(sums, ("write", 0), one_slice, assume_injective_transform=True)
     name = sch.get(sums).name_hint
     _by_tiles(sch, sums, intrinsics.STORE)
     sch.storage_align(sch.get_sblock(f"{name}_o"), 0, axis=-2, factor=SIDE, offset=tensor_tiles.STAGED_PADDING)

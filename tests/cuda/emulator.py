@@ -17,6 +17,7 @@ import tvm
 from tvm import s_tir, tirx
 
 from compiler.cuda import fragments
+from compiler.cuda.lowering import lowering
 from compiler.cuda.source import BOUNDS, lean
 from tests.schedules.kernels_for_tests import Case
 
@@ -45,7 +46,7 @@ def cuda_source(mod: tvm.IRModule, target: tvm.target.Target) -> str:
     callback.register()
     tvm_ffi.register_global_func(callback.NAME, keep, override=True)
     try:
-        with target:
+        with target, lowering(target):
             tvm.compile(mod, target=target)
     finally:
         callback.register()
@@ -102,8 +103,7 @@ def _empty(buffer: tirx.Var) -> np.ndarray:
 
 
 def _helpers(headers: str) -> Iterator[str]:
-    """What stands in for the functions in front of the kernels: what is written in NVIDIA's assembly is emulated, our own C++
-    taken as it is."""
+    """What stands in for the functions in front of the kernels: NVIDIA's assembly is emulated, our own C++ is kept."""
     if fragments.TEXT in headers:
         yield fragments.TEXT
     for name, wanted, size, to_bytes, from_bytes in _COPY.findall(headers):

@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from compiler.cuda.lowering import lowering
+from compiler.cuda import callback
+from compiler.cuda.checks import check_library
 from compiler.direct_linker import direct_linker
 from compiler.parallel.extent import announce_extents
+from schedules.cuda.gpu import gpu
+from targets.cuda_toolkit import sm
 
 Candidate = tuple[str, list[tuple[tuple[int, ...], str]]]
 
@@ -26,7 +31,15 @@ def build(module: str, target: dict[str, Any], library: str, keep_packing: bool 
     mod = from_json_graph_str(module)
     if not keep_packing:
         mod = RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(mod)
-    compiled = tvm.compile(announce_extents(mod), target=tvm.target.Target(target))
+    device = tvm.target.Target(target)
+    on_gpu = device.kind.name == "cuda"
+    if on_gpu:
+        callback.register(keep=False)
+    with device, lowering(device):
+        compiled = tvm.compile(announce_extents(mod), target=device)
     triple = str(target.get("host", target).get("mtriple", "")) or None
     compiled.export_library(str(Path(library)), fcompile=direct_linker(triple))
+    if on_gpu:
+        arch = str(target["arch"])
+        check_library(Path(library), arch, gpu(sm(arch), sms=1))  # what cannot be launched is not measured
     return library, [(tuple(int(d) for d in p.shape), str(p.dtype)) for p in mod["main"].params]
