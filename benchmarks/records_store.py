@@ -115,6 +115,12 @@ def timed(action: Callable[[], object], repeats: int = 1) -> tuple[float, float]
     return statistics.median(times), max(times)
 
 
+def command_line(*words: str) -> None:
+    """`edgetune logs WORDS` as a user runs it, Python's start included."""
+    cli = Path(__file__).resolve().parents[1] / "cli.py"
+    subprocess.run([sys.executable, str(cli), "logs", *words], check=True, stdout=subprocess.DEVNULL)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=100_000, help="how many records the store holds")
@@ -146,6 +152,7 @@ def main() -> None:
         def key() -> tuple[str, str]:
             return rng.choice(kernels).hash, rng.choice(FINGERPRINTS)
 
+        known_id = next(records(1, kernels)).id
         here = {"device": "Some CPU @ 2.00GHz", "target": TARGET, "threads": 2, "tvm_version": "0.28.0"}
         rows.append(("look up the best", *timed(lambda: store.best(*key()), 300)))
         rows.append(("top 10", *timed(lambda: store.top(*key(), 10), 300)))
@@ -153,6 +160,9 @@ def main() -> None:
         rows.append(("trials", *timed(lambda: store.trials(*key()), 300)))
         rows.append(("trials of a run", *timed(lambda: store.run_trials(f"run-{rng.randrange(50)}"), 20)))
         rows.append(("tried", *timed(lambda: store.tried(*key()), 100)))
+        rows.append(("record by its id", *timed(lambda: store.record(known_id[:12]), 100)))
+        rows.append(("fingerprints", *timed(store.fingerprints, 20)))
+        rows.append(("devices of a target", *timed(lambda: store.devices(TARGET, 2, "0.27.0.post1"), 20)))
         rows.append(("summary of all", *timed(store.summary)))
         fresh = records(1_300, kernels, first=arguments.records)
         one_by_one = iter([next(fresh) for _ in range(300)])
@@ -170,12 +180,19 @@ def main() -> None:
                 busy.append(("import", processor_seconds()))
                 rows.append(("import all again", *timed(lambda: import_logs(other, log))))
         store.close()
+        for name, words in {
+            "logs list": ["list"],
+            "logs show WORKLOAD": ["show", kernels[0].name],
+            "logs show RECORD": ["show", known_id],
+        }.items():
+            rows.append((f"command: {name}", *timed(lambda words=words: command_line(*words, "--logs", folder), 3)))
     print(f"{arguments.records} records of {arguments.kernels} kernels: {size / 2**20:.0f} MB")
     print(f"filled in {filled:.1f} s, peak memory of the process that reads and adds {memory:.0f} MB\n")
     print(f"{'':<24}{'median ms':>12}{'slowest ms':>12}")
     for name, median, slowest in rows:
-        rate = f"   {arguments.records / median:,.0f} records a second" if name.endswith(("all", "again")) else ""
-        print(f"{name:<24}{median * 1e3:>12.2f}{slowest * 1e3:>12.2f}{'' if name.startswith('summary') else rate}")
+        exchanged = name.startswith(("export", "import"))
+        rate = f"   {arguments.records / median:,.0f} records a second" if exchanged else ""
+        print(f"{name:<24}{median * 1e3:>12.2f}{slowest * 1e3:>12.2f}{rate}")
     for (_, before), (name, after) in itertools.pairwise(busy):
         # On a machine that others use as well, this says more than the clock.
         micro = 1e6 * (after - before) / arguments.records

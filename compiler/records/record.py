@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
 from functools import cached_property, lru_cache
@@ -104,14 +104,12 @@ class Record:
     @property
     def median(self) -> float | None:
         """Median of the repeats in seconds (None for a failed trial): one lucky repeat cannot win with it."""
-        if len(self.seconds) == 3:  # nearly always, and in a third of the time
-            return sorted(self.seconds)[1]
-        return statistics.median(self.seconds) if self.seconds else None
+        return median_of(self.seconds)
 
     @property
     def cost(self) -> float | None:
         """What `best` compares: the median, or None when the trial failed or the result was found to be wrong."""
-        return None if self.error is not None or self.checked is False else self.median
+        return cost_of(self.seconds, self.error, self.checked)
 
     def content(self) -> dict[str, Any]:
         """Every field but the author as JSON types; `trace` as the JSON value that it is, not as text within text.
@@ -133,9 +131,21 @@ FIELDS = tuple(f.name for f in fields(Record) if f.name not in LATER_FIELDS)
 """The fields of every record line, since schema 1."""
 
 
-def trace_id(trace: str) -> str:
-    """The id that measurements of the same trace text share (see Record.trace_id)."""
-    return hashlib.sha256(trace.encode("utf-8")).hexdigest()[:32]
+def trace_id(trace: str | bytes) -> str:
+    """The id that measurements of the same trace text share (see Record.trace_id); bytes are its UTF-8."""
+    return hashlib.sha256(trace if isinstance(trace, bytes) else trace.encode("utf-8")).hexdigest()[:32]
+
+
+def median_of(seconds: Sequence[float]) -> float | None:
+    """Record.median of these repeats."""
+    if len(seconds) == 3:  # nearly always, and in a third of the time
+        return sorted(seconds)[1]
+    return statistics.median(seconds) if seconds else None
+
+
+def cost_of(seconds: Sequence[float], error: str | None, checked: bool | None) -> float | None:
+    """Record.cost of a record with these fields."""
+    return None if error is not None or checked is False else median_of(seconds)
 
 
 _object_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode  # its values are checked, but not made
@@ -171,8 +181,8 @@ def check_fields(r: Record) -> None:
     check_small_object(r.extra, "extra")
 
 
-def check_plain_fields(r: Record) -> None:
-    """The part of `check_fields` that looks at what is no object."""
+def check_plain_fields(r: Any) -> None:
+    """The part of `check_fields` that looks at what is no object; `r` is a Record, or has its fields."""
     shared = (r.workload, r.fingerprint, r.device, r.tvm_version, r.tool_version, r.run, r.author, r.threads)
     try:
         _check_shared(*shared)

@@ -15,7 +15,7 @@ from compiler.records.canonical import canonical_bytes
 from compiler.records.exchange.chunks import Checkers, check_lines, chunks_of, chunks_of_lines
 from compiler.records.exchange.export import export_file, store_lines
 from compiler.records.exchange.known_traces import KnownTraces
-from compiler.records.exchange.lines import read_line, record_line, row_line
+from compiler.records.exchange.lines import read_line, read_row, record_line, row_line
 from compiler.records.exchange.reading import blocks
 from compiler.records.record import Record
 from compiler.records.rows import record_row
@@ -71,6 +71,38 @@ def test_a_row_becomes_its_records_line(one: Record) -> None:
     found = read_line(line.strip())
     assert isinstance(found, Record)
     assert (found, found.author, record_row(found)) == (one, one.author, record_row(one))
+    assert read_row(line.strip()) == record_row(one)
+    assert read_row(msgspec.json.format(line.strip(), indent=0)) == record_row(one)  # any form, by the full check
+
+
+@settings(max_examples=300, deadline=None)
+@given(one=records(), at=st.floats(0, 1, exclude_max=True), new=st.binary(max_size=2), cut=st.integers(0, 2))
+def test_a_changed_line_is_a_row_only_where_it_is_a_record(one: Record, at: float, new: bytes, cut: int) -> None:
+    line = record_line(one).strip()
+    place = int(at * len(line))
+    changed = line[:place] + new + line[place + cut :]
+    try:
+        found = read_line(changed)
+    except EdgetuneError:
+        with pytest.raises(EdgetuneError):
+            read_row(changed)
+    else:
+        assert isinstance(found, Record)
+        assert read_row(changed) == record_row(found)
+
+
+def test_an_id_or_a_schema_within_another_object_changes_nothing() -> None:
+    for extra in (
+        {"a": 1, "id": "x"},
+        {"a": 1, "schema": 1, "seconds": [1]},
+        {"id": "f" * 64, "kind": "record", "z": 1},
+    ):
+        one = record(extra=extra)
+        line = record_line(one).strip()
+        assert read_row(line) == record_row(one)
+        forged = line.replace(b',"schema":1,"seconds":[0', b',"seconds":[0', 1)
+        with pytest.raises(EdgetuneError):
+            read_row(forged)
 
 
 def test_processes_say_the_same_and_may_die(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,6 @@ from compiler.records.exchange.lines import read_line, record_line
 from compiler.records.provenance import NOTHING_KNOWN, Provenance, ThisMachine, of_readings
 from compiler.records.prune import prune
 from compiler.records.record import Record, check_record
-from compiler.records.store import Store
 from tests.records.samples import HASHES, record, store_with, trace
 
 FP = "x86-avx2-2-abc123"
@@ -85,15 +84,3 @@ def test_a_pruned_store_still_knows_how_many_trials_there_were(tmp_path: Path) -
         prune(store, keep=1)
         assert store.fingerprints() == {FP: 1}
         assert store.trials(HASHES[0], FP) == 5
-
-
-def test_a_store_of_schema_2_is_taken_along(tmp_path: Path) -> None:
-    path = tmp_path / "records.db"
-    with store_with(path, [record(), record(trace=trace(2))]) as store, store.transaction() as db:
-        for column in ("author", "spent"):
-            db.execute(f"ALTER TABLE records DROP COLUMN {column}")
-        db.execute("PRAGMA user_version = 2")
-    with Store(path) as store:
-        assert set(store.records()) == {record(), record(trace=trace(2))}
-        assert store.add(record(provenance=Provenance(trials=40)))
-        assert store.trials(HASHES[0], FP) == 40

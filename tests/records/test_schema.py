@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler.records import schema
+from compiler.records.provenance import Provenance
 from compiler.records.prune import prune
 from compiler.records.record import CHECK_RUN, Record
 from compiler.records.rows import RECORD_COLUMNS, WORKLOAD_COLUMNS
@@ -112,7 +113,8 @@ def test_a_store_of_each_older_version_is_migrated(version: int, tmp_path: Path)
         made, there = counted(store)
         assert made == there
         assert origin_of(store, SOME[0].id) == (schema.BEFORE_ORIGINS if version == 1 else None)
-        store.add_many([record(seed=1_000)])
+        assert store.add(record(seed=1_000, provenance=Provenance(trials=400)))
+        assert store.trials(HASHES[0], "x86-avx2-2-abc123") == 400
         made, there = counted(store)
         assert made == there
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from compiler.errors import EdgetuneError
-from compiler.records.exchange.lines import MAX_LINE_BYTES, read_line
+from compiler.records.exchange.lines import MAX_LINE_BYTES, read_row
 from compiler.records.exchange.reading import blocks, reason_of
-from compiler.records.record import Record, Workload
-from compiler.records.rows import record_row
+from compiler.records.record import Workload
+from compiler.records.rows import Row
 
 CHUNK_BYTES = 1 << 20
 MANY_BYTES = 16 << 20
@@ -34,9 +34,6 @@ class Chunk:
     file: Path
     first: int
     data: bytes | None
-
-
-Row = tuple[Any, ...]
 
 
 class Kernel(NamedTuple):
@@ -87,10 +84,10 @@ def check_lines(first: int, data: bytes | None) -> list[Found]:
 
 def _check(line: bytes, whole: bool) -> Row | Kernel | str:
     try:
-        item = read_line(line.rstrip(b"\r"))
+        item = read_row(line.rstrip(b"\r"))
     except EdgetuneError as error:
         return reason_of(error, whole)
-    return record_row(item) if isinstance(item, Record) else Kernel(*item)
+    return Kernel(*item) if isinstance(item[0], Workload) else item
 
 
 class Checkers:

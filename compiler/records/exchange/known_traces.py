@@ -6,6 +6,7 @@ nobody: the full check decides, and says why.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -45,7 +46,7 @@ class KnownTraces:
     bounded: when a table is full it is begun anew.
     """
 
-    def __init__(self, states: int = 4_000, lists: int = 1_000) -> None:
+    def __init__(self, states: int = 4_000, lists: int = 50_000) -> None:
         self._most_states = states
         self._most_lists = lists
         self._lists: dict[bytes, frozenset[int]] = {}
@@ -58,9 +59,14 @@ class KnownTraces:
             text = bytes(instructions)
             if b"[" + text + b"," + _encode(decisions) + b"]" != trace:
                 return False
-            sampled = self._lists.get(text)
+            key = hashlib.sha256(text).digest()  # a hundred bytes for each list, whatever its length
+            sampled = self._lists.get(key)
             if sampled is None:
                 sampled = self._walk(text)
+                if sampled is not None:
+                    if len(self._lists) >= self._most_lists:
+                        self._lists.clear()
+                    self._lists[key] = sampled
         except (msgspec.MsgspecError, EdgetuneError, RecursionError, UnicodeError):
             return False
         decided = {index for index, _ in decisions}
@@ -78,9 +84,6 @@ class KnownTraces:
         state = self._start
         for part in parts:
             state = state.following.get(part) or self._step(state, part)
-        if len(self._lists) >= self._most_lists:
-            self._lists.clear()
-        self._lists[text] = state.sampled
         return state.sampled
 
     def _step(self, state: _State, part: bytes) -> _State:

@@ -30,7 +30,10 @@ from compiler.records.record import (
     check_plain_fields,
     check_small_object,
     check_workload,
+    cost_of,
+    trace_id,
 )
+from compiler.records.rows import Row, packed_trace, record_row
 from compiler.records.trace_rules import check_trace
 
 SCHEMA = 2
@@ -72,14 +75,16 @@ class RecordLine(msgspec.Struct, tag="record", tag_field="kind", forbid_unknown_
     author: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class _Line(msgspec.Struct, tag="record", tag_field="kind", forbid_unknown_fields=True, kw_only=True):
+class _Line(
+    msgspec.Struct, tag="record", tag_field="kind", forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
     """RecordLine with the larger values as the bytes that they are."""
 
     schema: int
     id: str
     workload: str
     trace: msgspec.Raw
-    seconds: list[float]
+    seconds: tuple[float, ...]
     error: str | None
     fingerprint: str
     target: msgspec.Raw
@@ -93,7 +98,7 @@ class _Line(msgspec.Struct, tag="record", tag_field="kind", forbid_unknown_field
     run: str
     extra: msgspec.Raw
     provenance: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    author: str | msgspec.UnsetType = msgspec.UNSET
+    author: str = ""
 
 
 class _Rest(msgspec.Struct):
@@ -104,6 +109,18 @@ class _Rest(msgspec.Struct):
     tool_version: msgspec.Raw
     seed: msgspec.Raw
     checked: msgspec.Raw
+    extra: msgspec.Raw
+    provenance: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _RowRest(msgspec.Struct):
+    """The same, made of a line."""
+
+    seconds: tuple[float, ...]
+    error: str | None
+    tool_version: str
+    seed: int | None
+    checked: bool | None
     extra: msgspec.Raw
     provenance: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
@@ -191,9 +208,52 @@ def read_line(line: bytes) -> Record | tuple[Workload, bytes]:
     What comes back has been checked completely: form, bounds, the record's id against its content, and every
     instruction and annotation of the trace against the lists of what is allowed.
     """
-    quick = _read_canonical(line)
-    if quick is not None:
-        return quick
+    parts = _canonical(line)
+    if parts is None:
+        return _read_fully(line)
+    record = Record(
+        workload=parts.workload,
+        trace=bytes(parts.trace).decode("ascii"),
+        seconds=parts.seconds,
+        error=parts.error,
+        fingerprint=parts.fingerprint,
+        target=_object(bytes(parts.target)),
+        device=parts.device,
+        threads=parts.threads,
+        tvm_version=parts.tvm_version,
+        tool_version=parts.tool_version,
+        seed=parts.seed,
+        created=parts.created,
+        checked=parts.checked,
+        run=parts.run,
+        extra=_object(bytes(parts.extra)),
+        provenance=_provenance_of(parts),
+        author=parts.author,
+    )
+    record.__dict__["id"] = parts.id  # the cached property: it has just been computed
+    return record
+
+
+def read_row(line: bytes) -> Row | tuple[Workload, bytes]:
+    """As `read_line`, but a record as the row that `rows.record_row` makes of it, in half the time."""
+    parts = _canonical(line)
+    if parts is None:
+        item = _read_fully(line)
+        return record_row(item) if isinstance(item, Record) else item
+    trace = bytes(parts.trace)
+    rest = _RowRest(
+        parts.seconds, parts.error, parts.tool_version, parts.seed, parts.checked, parts.extra, parts.provenance
+    )
+    return (
+        parts.id, parts.workload, parts.fingerprint, trace_id(trace), parts.created,
+        cost_of(parts.seconds, parts.error, parts.checked), parts.tvm_version, parts.device, parts.threads,
+        bytes(parts.target).decode("utf-8"), parts.run, canonical_bytes(rest).decode("utf-8"), packed_trace(trace),
+        parts.author, _provenance_of(parts).trials,
+    )  # fmt: skip
+
+
+def _read_fully(line: bytes) -> Record | tuple[Workload, bytes]:
+    """`read_line` of a line of any form."""
     value = parse_strict(line)
     if not isinstance(value, dict):
         raise EdgetuneError("the line is not a JSON object")
@@ -209,8 +269,9 @@ def read_line(line: bytes) -> Record | tuple[Workload, bytes]:
     return _record(typed) if isinstance(typed, RecordLine) else _workload(typed)
 
 
-def _read_canonical(line: bytes) -> Record | None:
-    """The record of a line in canonical form with a trace of known parts: nearly every line, in a tenth of the time.
+def _canonical(line: bytes) -> _Line | None:
+    """The parts of a record line in canonical form with a trace of known parts, checked completely: nearly every line,
+    in a tenth of the time.
 
     None where the line is something else, or wrong: the full check then says what it is.
     """
@@ -222,55 +283,38 @@ def _read_canonical(line: bytes) -> Record | None:
         if content is None or hashlib.sha256(content).hexdigest() != parts.id:
             return None
         trace = bytes(parts.trace)
-        if len(trace) > MAX_TRACE_BYTES or not _known_traces.accepts(trace):
+        if len(trace) > MAX_TRACE_BYTES or not trace.isascii() or not _known_traces.accepts(trace):
             return None
-        record = Record(
-            workload=parts.workload,
-            trace=trace.decode("ascii"),
-            seconds=tuple(parts.seconds),
-            error=parts.error,
-            fingerprint=parts.fingerprint,
-            target=_object(bytes(parts.target)),
-            device=parts.device,
-            threads=parts.threads,
-            tvm_version=parts.tvm_version,
-            tool_version=parts.tool_version,
-            seed=parts.seed,
-            created=parts.created,
-            checked=parts.checked,
-            run=parts.run,
-            extra=_object(bytes(parts.extra)),
-            provenance=_provenance(None if parts.provenance is msgspec.UNSET else bytes(parts.provenance)),
-            author="" if parts.author is msgspec.UNSET else parts.author,
-        )
-        check_plain_fields(record)
+        _object(bytes(parts.target))
+        _object(bytes(parts.extra))
+        _provenance_of(parts)
+        check_plain_fields(parts)
     except (msgspec.MsgspecError, EdgetuneError, RecursionError, UnicodeError):
         return None
-    record.__dict__["id"] = parts.id  # the cached property: it has just been computed
-    return record
+    return parts
 
 
 def _content_of(line: bytes, parts: _Line) -> bytes | None:
     """The bytes that the id is of: the canonical line without what is no content.
 
-    None where the line holds a second time what is to be cut out, so that it is not clear which is which.
+    None where it is not clear what is to be cut out. Of what comes before the id only `extra` could hold its bytes once
+    more; whichever is cut, the id would then be of content that holds it. What lies between id and schema cannot hold
+    those of the schema: texts have no bare quotes, and provenance has no such field.
     """
-    found = line
-    cuts = [
-        (b',"id":"' + parts.id.encode() + b'","kind":"record",', b","),
-        (b',"schema":%d,"seconds":[' % parts.schema, b',"seconds":['),
-    ]
-    if parts.author is not msgspec.UNSET:
-        author = canonical_bytes({"author": parts.author})[:-1]
-        if not line.startswith(author + b","):
+    start = 1
+    if parts.author:
+        author = canonical_bytes({"author": parts.author})[1:-1] + b","
+        if not line.startswith(author, 1):
             return None
-        found = b"{" + line[len(author) + 1 :]
-    for old, new in cuts:
-        before, cut, after = found.partition(old)
-        if not cut or old in after:
-            return None
-        found = before + new + after
-    return found
+        start += len(author)
+    named = b',"id":"' + parts.id.encode() + b'","kind":"record",'
+    schema = b',"schema":%d,"seconds":[' % parts.schema
+    at = line.find(named)
+    after = at + len(named)
+    end = line.find(schema, after - 1)
+    if at < 0 or end < 0:
+        return None
+    return b"{" + line[start:at] + b"," + line[after:end] + b',"seconds":[' + line[end + len(schema) :]
 
 
 @lru_cache(maxsize=512)
@@ -283,10 +327,12 @@ def _object(text: bytes) -> dict[str, Any]:
     return value
 
 
+def _provenance_of(parts: _Line) -> Provenance:
+    return NOTHING_KNOWN if parts.provenance is msgspec.UNSET else _provenance(bytes(parts.provenance))
+
+
 @lru_cache(maxsize=512)
-def _provenance(text: bytes | None) -> Provenance:
-    if text is None:
-        return NOTHING_KNOWN
+def _provenance(text: bytes) -> Provenance:
     found = read_provenance(_object(text))
     if found == NOTHING_KNOWN or canonical_bytes(found) != text:
         raise EdgetuneError("not in canonical form")
