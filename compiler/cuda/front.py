@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compiler.build import front, storage_of
+from compiler.cuda.algorithms import chooser
 
 if TYPE_CHECKING:
     import tvm
@@ -40,12 +41,9 @@ def lower_for_gpus(
 
     Raises EdgetuneError for a model that cannot be imported or, in FP16, not be computed by ONNX Runtime.
     """
-    from compiler.graph.algorithms import Algorithm
-
     storage = storage_of(precision)
     laid_out, dumper, kept_fp32 = front_for_gpus(model, precision, io_precision, dump)
-    # Winograd has no schedule for GPUs yet.
-    lowered = lower_kernels(laid_out, storage, lambda index, conv: Algorithm.DIRECT, dumper)
+    lowered = lower_kernels(laid_out, storage, dump=dumper)
     return LoweredForGpus(lowered, kept_fp32, dumper)
 
 
@@ -63,14 +61,15 @@ def expand_for_gpus(model: Model, precision: str, dump: Path | None = None) -> V
 def lower_kernels(
     laid_out: tvm.IRModule,
     storage: str,
-    chooser: Choose | None = None,
+    _: Choose | None = None,
     dump: Phase | None = None,
     fill: Fill | None = None,
 ) -> Lowered:
-    """`graph.pipeline.lower` as GPUs want it; their threads leave out what there is too much of, nothing is filled."""
+    """`graph.pipeline.lower` as GPUs want it: algorithms are theirs, whatever is asked for, and nothing is filled: their
+    threads leave out what there is too much of."""
     from compiler.graph import pipeline
 
-    return pipeline.lower(laid_out, storage, chooser, dump, only_marked=storage == HALF, sums_in_parts=False)
+    return pipeline.lower(laid_out, storage, chooser(storage), dump, only_marked=storage == HALF, sums_in_parts=False)
 
 
 def front_for_gpus(
