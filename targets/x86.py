@@ -6,11 +6,11 @@ that LLVM knows it and that `requires` covers all that LLVM's code generator may
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from targets import cpuinfo, toolchain
 from targets.cpuinfo import CpuInfo
-from targets.machine import Machine
+from targets.machine import Machine, hardware_of
 from targets.registry import Family, register
 from targets.target import Hardware, Target
 
@@ -171,14 +171,7 @@ def build(name: str, cores: int | None, machine: Machine) -> Target:
         fp16_arithmetic="avx512_fp16" in cpu.features,
     )
     if _missing(REQUIRES[name], machine) is None:
-        here = machine.caches
-        hardware = replace(
-            hardware,
-            cores=cores or machine.cores,
-            l1d_bytes=here.l1d or hardware.l1d_bytes,
-            l2_bytes=here.l2 or hardware.l2_bytes,
-            l3_bytes=here.l3 or hardware.l3_bytes,
-        )
+        hardware = hardware_of(machine, hardware, cores)
     return Target(
         name=name,
         family="x86",

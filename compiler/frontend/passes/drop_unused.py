@@ -43,3 +43,12 @@ def reads(node: onnx.NodeProto) -> set[str]:
                 for child in inner.node:
                     names.update(child.input)
     return names
+
+
+def count_readers(graph: onnx.GraphProto) -> dict[str, int]:
+    """How many nodes read each tensor, bodies of control flow included; being an output of the graph counts as one."""
+    readers = {value.name: 1 for value in graph.output}
+    for node in graph.node:
+        for name in reads(node):
+            readers[name] = readers.get(name, 0) + 1
+    return readers

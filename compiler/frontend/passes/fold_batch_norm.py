@@ -11,18 +11,14 @@ import onnx
 from onnx import numpy_helper
 
 from compiler.frontend.graphs import Names, attribute
-from compiler.frontend.passes.drop_unused import drop_unused, reads
+from compiler.frontend.passes.drop_unused import count_readers, drop_unused
 
 
 def fold_batch_norm(graph: onnx.GraphProto) -> None:
     """Works on the outermost graph in place."""
     weights = {tensor.name: tensor for tensor in graph.initializer}
     producers = {name: node for node in graph.node for name in node.output if name}
-    readers: dict[str, int] = {value.name: 1 for value in graph.output}
-    for node in graph.node:
-        for name in reads(node):
-            readers[name] = readers.get(name, 0) + 1
-
+    readers = count_readers(graph)
     unused = Names(graph)
     gone: set[int] = set()
     for position, norm in enumerate(graph.node):

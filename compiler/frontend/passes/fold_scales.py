@@ -12,18 +12,14 @@ import onnx
 from onnx import numpy_helper
 
 from compiler.frontend.graphs import Names, attribute, static_shape
-from compiler.frontend.passes.drop_unused import drop_unused, reads
+from compiler.frontend.passes.drop_unused import count_readers, drop_unused
 
 
 def fold_scales(graph: onnx.GraphProto, known: dict[str, onnx.ValueInfoProto]) -> None:
     """Works on the outermost graph in place; `known` gives the shapes."""
     weights = {tensor.name: tensor for tensor in graph.initializer}
     norms: dict[str, onnx.NodeProto] = {}  # the output of a BatchNormalization, as it is now -> the node
-    readers: dict[str, int] = {value.name: 1 for value in graph.output}
-    for node in graph.node:
-        for name in reads(node):
-            readers[name] = readers.get(name, 0) + 1
-
+    readers = count_readers(graph)
     names = Names(graph)
     gone: set[int] = set()
     for position, node in enumerate(graph.node):

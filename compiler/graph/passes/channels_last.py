@@ -36,6 +36,22 @@ BINARY = {f"relax.{name}" for name in ("add", "subtract", "multiply", "divide", 
 REDUCTIONS = {f"relax.{name}" for name in ("mean", "sum", "max", "min", "prod")}
 
 
+def conv2d_like(call: relax.Call, data: relax.Expr, weight: relax.Expr, out_dtype: str | None = None) -> relax.Expr:
+    """The convolution `call` on `data` with its channels last and `weight` as HWIO."""
+    attrs = call.attrs
+    return relax.op.nn.conv2d(
+        data,
+        weight,
+        strides=list(attrs.strides),
+        padding=list(attrs.padding),
+        dilation=list(attrs.dilation),
+        groups=int(attrs.groups),
+        data_layout="NHWC",
+        kernel_layout="HWIO",
+        out_dtype=out_dtype,
+    )
+
+
 class _ChannelsLast(Rewriter):
     """`self.last` maps an old variable to its NHWC form; `self.env` to its NCHW form, made only when asked for."""
 
@@ -124,16 +140,7 @@ class _ChannelsLast(Rewriter):
             weight = relax.const(np.ascontiguousarray(array_of(weight).transpose(2, 3, 1, 0)))
         else:
             weight = self.bb.emit(relax.op.permute_dims(self.value(weight), [2, 3, 1, 0]))
-        return relax.op.nn.conv2d(
-            data,
-            weight,
-            strides=list(attrs.strides),
-            padding=list(attrs.padding),
-            dilation=list(attrs.dilation),
-            groups=int(attrs.groups),
-            data_layout="NHWC",
-            kernel_layout="HWIO",
-        )
+        return conv2d_like(call, data, weight)
 
     def _pool(self, call: relax.Call, make: Callable[..., relax.Expr]) -> relax.Expr | None:
         attrs = call.attrs

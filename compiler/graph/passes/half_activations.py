@@ -16,7 +16,7 @@ from tvm import relax
 from compiler.frontend.overflow import MARK
 
 from ..rewriter import Constant, Rewriter, array_of, dtype_of, op_name, shape_of
-from .channels_last import BINARY, UNARY
+from .channels_last import BINARY, UNARY, conv2d_like
 from .lrn import ATTRIBUTE as LRN
 from .lrn import emit_lrn
 
@@ -93,18 +93,7 @@ class _HalfActivations(Rewriter):
         operand = half if half is not None else self.value(data)
         if op_name(call) == "relax.matmul":
             return relax.op.matmul(operand, weight, out_dtype=WIDE)
-        attrs = call.attrs
-        return relax.op.nn.conv2d(
-            operand,
-            weight,
-            strides=list(attrs.strides),
-            padding=list(attrs.padding),
-            dilation=list(attrs.dilation),
-            groups=int(attrs.groups),
-            data_layout="NHWC",
-            kernel_layout="HWIO",
-            out_dtype=WIDE,
-        )
+        return conv2d_like(call, operand, weight, WIDE)
 
     def _lrn(self, call: relax.Call) -> relax.Expr | None:
         numbers = self._lrn_numbers(call)
