@@ -65,7 +65,7 @@ def lower_kernels(
     dump: Phase | None = None,
     fill: Fill | None = None,
 ) -> Lowered:
-    """`graph.pipeline.lower` as GPUs want it: algorithms are theirs, whatever is asked for, and nothing is filled: their
+    """`graph.pipeline.lower` as GPUs want it: algorithms are theirs, whatever is asked for, and nothing is filled:
     threads leave out what there is too much of."""
     from compiler.graph import pipeline
 
