@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from compiler.runtime.rpc import wire  # noqa: E402
-from tests.runtime.agent.agents import KINDS, Agent, Kind, running, wait_for  # noqa: E402
+from tests.runtime.agent.agents import KINDS, Agent, Kind, running  # noqa: E402
+from tests.waiting import wait_for  # noqa: E402
 
 HELLO = wire.pack_int(wire.MAGIC)
 GOOD = HELLO + wire.pack_text("client:")

@@ -23,7 +23,7 @@ from compiler.version import tool_version
 from targets.toolchain import linker_command
 from tests.runtime import small
 from tests.runtime.ssh.server import ALIAS, Server, server, why_no_server
-from tests.runtime.ssh.waiting import wait_for
+from tests.waiting import wait_for
 
 ROOT = Path(cli.__file__).parent
 AARCH64 = b"\x7fELF\x02\x01\x01".ljust(18, b"\0") + struct.pack("<H", 183) + bytes(100)

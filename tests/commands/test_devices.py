@@ -17,9 +17,10 @@ from compiler.runtime.rpc.address import Way
 from compiler.runtime.rpc.connect import connect
 from tests.command import edgetune_here, one_line
 from tests.runtime.agent import agents
-from tests.runtime.agent.agents import KINDS, Agent, wait_for
+from tests.runtime.agent.agents import KINDS, Agent
 from tests.runtime.tracker import trackers
 from tests.runtime.tracker.trackers import Tracker
+from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="module")

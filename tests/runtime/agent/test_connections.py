@@ -12,8 +12,9 @@ import pytest
 
 from compiler.runtime.rpc import wire
 from compiler.runtime.rpc.connect import Connection
-from tests.runtime.agent.agents import Agent, wait_for
+from tests.runtime.agent.agents import Agent
 from tests.runtime.agent.test_sessions import serves
+from tests.waiting import wait_for
 
 Troubled = Callable[[Connection], Any]
 

@@ -16,7 +16,8 @@ import pytest
 
 from compiler.runtime.rpc.connect import Connection
 from tests.runtime.agent import agents
-from tests.runtime.agent.agents import Agent, Kind, alive, wait_for
+from tests.runtime.agent.agents import Agent, Kind, alive
+from tests.waiting import wait_for
 
 Troubled = Callable[[Connection], Any]
 

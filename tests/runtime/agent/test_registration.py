@@ -12,8 +12,9 @@ from compiler.runtime.rpc import tracker as asked
 from compiler.runtime.rpc.address import Way
 from compiler.runtime.rpc.connect import connect
 from tests.runtime.agent import agents
-from tests.runtime.agent.agents import Kind, wait_for
+from tests.runtime.agent.agents import Kind
 from tests.runtime.tracker import trackers
+from tests.waiting import wait_for
 
 
 def knows(tracker: trackers.Tracker) -> list[asked.KnownBoard]:

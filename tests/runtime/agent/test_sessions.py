@@ -15,7 +15,8 @@ from compiler.errors import EdgetuneError
 from compiler.runtime.rpc.address import Way
 from compiler.runtime.rpc.connect import Connection, connect
 from tests.runtime.agent import agents
-from tests.runtime.agent.agents import Agent, Kind, alive, wait_for
+from tests.runtime.agent.agents import Agent, Kind, alive
+from tests.waiting import wait_for
 
 Troubled = Callable[[Connection], Any]
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.runtime.agent import agents
-from tests.runtime.agent.agents import KINDS, Agent, alive, wait_for
+from tests.runtime.agent.agents import KINDS, Agent, alive
 from tests.runtime.agent.test_sessions import serves
+from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,8 @@ from compiler.runtime.rpc.session import RemoteSession
 from compiler.runtime.session import LocalSession
 from compiler.tensors import TensorSpec
 from tests.runtime import small
-from tests.runtime.agent.agents import Agent, alive, wait_for
+from tests.runtime.agent.agents import Agent, alive
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(
     targets.why_not_run(targets.get(small.TARGET)) is not None, reason=f"this CPU cannot run {small.TARGET}"

@@ -18,7 +18,7 @@ from compiler.runtime.ssh import connect
 from compiler.runtime.ssh.address import parse
 from compiler.runtime.ssh.link import Completed, Link
 from tests.runtime.ssh.server import ALIAS, Server, make_key
-from tests.runtime.ssh.waiting import wait_for
+from tests.waiting import wait_for
 
 TIMES_OUT = 10.0
 

@@ -17,7 +17,7 @@ from compiler.runtime.ssh.address import parse
 from compiler.runtime.ssh.link import Link
 from compiler.runtime.ssh.staging import _CHECK, staging, sweep, why_not_whole
 from tests.runtime.ssh.server import ALIAS, Server
-from tests.runtime.ssh.waiting import wait_for
+from tests.waiting import wait_for
 
 T = TypeVar("T")
 

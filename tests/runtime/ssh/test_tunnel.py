@@ -25,7 +25,7 @@ from compiler.version import tool_version
 from targets.toolchain import linker_command
 from tests.runtime.ssh.agents import SmallAgents, program
 from tests.runtime.ssh.server import ALIAS, Server
-from tests.runtime.ssh.waiting import wait_for
+from tests.waiting import wait_for
 
 ROOT = Path(cli.__file__).parent
 GONE_SECONDS = 5.0

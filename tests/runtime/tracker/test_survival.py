@@ -14,9 +14,9 @@ import pytest
 from compiler.errors import EdgetuneError
 from compiler.runtime.rpc import tracker as asked
 from compiler.runtime.rpc import wire
-from tests.runtime.agent.agents import wait_for
 from tests.runtime.tracker import trackers
 from tests.runtime.tracker.trackers import Tracker
+from tests.waiting import wait_for
 
 GREETING = wire.pack_int(wire.TRACKER_MAGIC)
 SUCCESS, PUT, REQUEST, UPDATE_INFO, SUMMARY, PENDING = 0, 3, 4, 5, 6, 7

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,12 +105,4 @@ def tracker() -> Program:
     return Program("tracker")
 
 
-def wait_until(what: str, condition, seconds: float = 20.0) -> None:  # type: ignore[no-untyped-def]
-    """Wait for `condition`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
-        time.sleep(0.05)
-
-
-__all__ = ["KEY", "Program", "agent", "running", "signal", "tracker", "wait_until"]
+__all__ = ["KEY", "Program", "agent", "running", "signal", "tracker"]

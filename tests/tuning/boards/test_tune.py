@@ -29,8 +29,9 @@ from tests.runtime.agent import agents as agents_of_kinds
 from tests.runtime.emulation.board import emulated_agent
 from tests.tuning import models
 from tests.tuning.boards import agents
-from tests.tuning.boards.agents import KEY, Program, running, wait_until
+from tests.tuning.boards.agents import KEY, Program, running
 from tests.tuning.boards.planting import Copying, Planting
+from tests.waiting import wait_for
 
 TARGET = targets.get("native", 1)  # a board of the tests has one core, or several that it shares with others
 
@@ -111,7 +112,7 @@ def any_agent(request: pytest.FixtureRequest) -> Iterator[Way]:
         tracker = agents.tracker()
         with running(tracker), emulated_agent("native", key=KEY, tracker=str(tracker.address)):
             way = Way(tracker.address, KEY)
-            wait_until("the board is registered", lambda: registered(way) == 1)
+            wait_for(lambda: registered(way) == 1, 20.0, "the board is registered")
             yield way
 
 
@@ -221,7 +222,7 @@ def test_ctrl_c_ends_it_within_seconds(model: Model, store: Store, pool: Pool, a
 
         summary = run(model, store, planting, boards, 20, progress)
     assert summary.interrupted and time.monotonic() - started[0] < 5
-    wait_until("the agent is free", lambda: ask_status(agent.address)["state"] == "free", 5)
+    wait_for(lambda: ask_status(agent.address)["state"] == "free", 5, "the agent is free")
 
 
 def test_a_board_that_others_use_is_waited_for(
@@ -253,13 +254,13 @@ def test_two_boards_of_a_tracker_share_the_work_and_a_third_joins(
         third = agents.agent(tracker)
         with running(*pair):
             way = Way(tracker.address, KEY)
-            wait_until("both boards are registered", lambda: registered(way) == 2)
+            wait_for(lambda: registered(way) == 2, 20.0, "both boards are registered")
             try:
                 with fleet(way) as boards:
                     assert boards.slots == 2
                     # More than the budget asks for is not measured, however many there are to measure it.
                     summary = run(model, store, copies, boards, 40, at(4, third.launch))
-                    wait_until("the third has joined", lambda: len(boards._slots) == 3)
+                    wait_for(lambda: len(boards._slots) == 3, 20.0, "the third has joined")
             finally:
                 third.stop()
     assert summary.trials == len(trials(store)) == 40 and summary.failed == 0
@@ -279,7 +280,7 @@ def test_a_tracker_that_restarts_is_a_pause_at_most(model: Model, store: Store, 
     try:
         with running(agent):
             way = Way(tracker.address, KEY)
-            wait_until("the board is registered", lambda: registered(way) == 1)
+            wait_for(lambda: registered(way) == 1, 20.0, "the board is registered")
             with fleet(way) as boards:
                 summary = run(model, store, copies, boards, 16, at(3, restart))
                 # What needs a new session needs the tracker.
@@ -297,13 +298,13 @@ def test_a_board_that_is_another_is_left_out(model: Model, store: Store, copies:
         first = agents.agent(tracker)
         with running(first):
             way = Way(tracker.address, KEY)
-            wait_until("the board is registered", lambda: registered(way) == 1)
+            wait_for(lambda: registered(way) == 1, 20.0, "the board is registered")
             identity = identity_at(way)
             if identity.cores < 2:
                 pytest.skip("the boards of the test differ in how many cores they have: one core is too few")
             other = agents.agent(tracker, cpus=[0])
             with running(other):
-                wait_until("both are registered", lambda: registered(way) == 2)
+                wait_for(lambda: registered(way) == 2, 20.0, "both are registered")
                 with Fleet(way, TARGET, identity) as boards:
                     summary = run(model, store, copies, boards, 30, at(1000, lambda: None, notices))
     assert summary.trials == 30 and summary.failed == 0

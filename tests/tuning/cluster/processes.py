@@ -7,14 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
 import cli
+from tests.waiting import wait_for
 
 ROOT = Path(cli.__file__).parent
 START_SECONDS = 60.0
@@ -31,7 +31,7 @@ class Cluster:
         self.log = folder / "log"
         known = folder / "scheduler.json"
         self.scheduler = self._start("scheduler", "--host", f"{scheme}://127.0.0.1", "--scheduler-file", str(known))
-        wait_until(lambda: known.exists() and "address" in known.read_text(), self._said)
+        wait_for(lambda: known.exists() and "address" in known.read_text(), START_SECONDS, said=self._said)
         import json
 
         self.address = str(json.loads(known.read_text())["address"])
@@ -50,7 +50,7 @@ class Cluster:
             *("worker", self.address, "--no-nanny", "--nthreads", str(threads), "--local-directory", str(place)),
             *("--host", "127.0.0.1", "--memory-limit", "0", *more),
         )
-        wait_until(lambda: self.log.read_text().count("Registered to") > said, self._said)
+        wait_for(lambda: self.log.read_text().count("Registered to") > said, START_SECONDS, said=self._said)
         return made
 
     def close(self) -> None:
@@ -100,10 +100,3 @@ def builds_of(worker: subprocess.Popen[bytes]) -> list[psutil.Process]:
     except psutil.NoSuchProcess:
         return []
     return [child for child in children if "compiler.tuning.worker" in child.cmdline()]
-
-
-def wait_until(true: Callable[[], bool], what: Callable[[], str] = lambda: "", seconds: float = START_SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, what()
-        time.sleep(0.02)

@@ -20,7 +20,8 @@ from compiler.tuning.cluster.builder import ClusterBuilder, scheduler_address
 from compiler.tuning.workers import Outcome
 from tests.command import edgetune_here, one_line
 from tests.tuning import libraries
-from tests.tuning.cluster.processes import Cluster, builds_of, cluster, wait_until
+from tests.tuning.cluster.processes import START_SECONDS, Cluster, builds_of, cluster
+from tests.waiting import wait_for
 
 TARGET = targets.get("native", 1)
 FORMULAS = ["x + 1", "x * 2", "x - 3", "x * x", "x + x", "te.exp(x)", "x * 5", "x - 1"]
@@ -113,7 +114,7 @@ def test_a_compiler_that_dies_costs_its_job(
     [stopped] = builds_of(worker)
     stopped.suspend()
     thread, found = _mapping(shared, wanted)
-    wait_until(lambda: [flight.worker is not None for flight in shared._flying] == [True])
+    wait_for(lambda: [flight.worker is not None for flight in shared._flying] == [True], START_SECONDS)
     stopped.kill()
     thread.join(60)
     errors = [outcome.error for outcome in found[0]]
@@ -130,7 +131,7 @@ def test_abandon_gives_back_what_is_under_way(
     [stopped] = builds_of(running.processes[1])
     stopped.suspend()
     thread, found = _mapping(shared, wanted)
-    wait_until(lambda: len(shared._flying) == 1)
+    wait_for(lambda: len(shared._flying) == 1, START_SECONDS)
     shared.abandon()
     thread.join(20)
     assert not thread.is_alive() and "given up" in [outcome.error for outcome in found[0]]
@@ -160,12 +161,12 @@ def test_workers_die_and_come_and_nothing_is_lost(
             for process in builds_of(first):
                 process.suspend()
             thread, found = _mapping(builder, wanted)
-            wait_until(lambda: sum(flight.worker is not None for flight in builder._flying) == 2)
+            wait_for(lambda: sum(flight.worker is not None for flight in builder._flying) == 2, START_SECONDS)
             builds = builds_of(first)
             first.kill()
             thread.join(60)
             assert_built(found[0], wanted)
-            wait_until(lambda: not any(process.is_running() for process in builds))
+            wait_for(lambda: not any(process.is_running() for process in builds), START_SECONDS)
             assert builder.parallel == 1
             made.worker()
             before = builder.built["cluster"]
@@ -216,14 +217,14 @@ def test_workers_that_differ_are_named(
             with pytest.raises(EdgetuneError, match=f"the worker tcp://127.0.0.1:[0-9]+ {said}") as error:
                 ClusterBuilder(running.address, TARGET, 1).__enter__()
             assert "\n" not in str(error.value)
-            wait_until(lambda: _looked(shared)._refused != {})
+            wait_for(lambda: _looked(shared)._refused != {}, START_SECONDS)
             wanted = jobs(tmp_path, modules[:3])
             assert_built(shared.map("build", wanted, 60), wanted)
             assert len(shared._refused) == 1 and shared.parallel == 2
         finally:
             odd.kill()
             odd.wait()
-            wait_until(lambda: _looked(shared)._refused == {})
+            wait_for(lambda: _looked(shared)._refused == {}, START_SECONDS)
 
 
 def test_what_cannot_be_reached_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
