@@ -74,6 +74,13 @@ from compiler.errors import UsageError
     is_flag=True,
     help="Begin each kernel from its own records alone, not from what was fast for similar ones.",
 )
+@click.option(
+    "--l2",
+    type=click.Choice(["flush", "rotate", "warm"]),
+    default="flush",
+    show_default=True,
+    help="This machine's GPU: overwrite its cache before each call, rotate weights, or leave it as it is.",
+)
 @click.option("--export-batch", metavar="FILE", help="Measure nothing: write candidates for a board without a network.")
 @click.option("--import-results", metavar="FILE", help="Take in what `edgetune measure` wrote on such a board.")
 @common

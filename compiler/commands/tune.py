@@ -28,6 +28,7 @@ from compiler.report.tuning import estimate, show_tasks, tune_progress
 if TYPE_CHECKING:
     from compiler.records.store import Store
     from compiler.tuning.boards.fleet import Fleet
+    from compiler.tuning.gpu import GpuRunner
     from compiler.tuning.state import BoardSummary, TuneState, TuneSummary
 
 # The classic pair of the field, for `edgetune tune --target T` without a model.
@@ -59,6 +60,7 @@ class TuneOptions:
     import_results: str | None = None
     build_cluster: str | None = None
     no_warm_start: bool = False
+    l2: str = "flush"
 
     @property
     def offline(self) -> bool:
@@ -256,10 +258,14 @@ def _tune(
     return summary
 
 
-def _runner(place: Place, target: targets.Target, options: TuneOptions) -> Fleet | None:
-    """The boards to measure on; None for this machine."""
+def _runner(place: Place, target: targets.Target, options: TuneOptions) -> Fleet | GpuRunner | None:
+    """The boards to measure on, or this machine's GPU; None for its CPU."""
     if place.way is None or place.identity is None:
-        return None
+        if target.kind != "cuda":
+            return None
+        from compiler.tuning.gpu import GpuRunner
+
+        return GpuRunner(target, l2=options.l2)
     from compiler.tuning.boards.fleet import Fleet
 
     return Fleet(place.way, target, place.identity, cool_below=options.cool_below)

@@ -12,18 +12,23 @@ from targets.cuda_toolkit import Toolkit, toolkit_for, why_no_toolkit
 NAME = "tvm_callback_cuda_compile"
 
 
-def register() -> None:
+def register(keep: bool = True) -> None:
     """Have TVM compile for GPUs with NVRTC of the generation that the target needs, and remember what was compiled.
 
+    Without `keep` nothing is remembered: the candidates of a search would drive everything else out of the cache.
     Raises EdgetuneError where TVM's CUDA part cannot be loaded.
     """
     load_cuda_runtime()
     import tvm_ffi
 
-    tvm_ffi.register_global_func(NAME, _compile, override=True)
+    tvm_ffi.register_global_func(NAME, _compile if keep else _compile_candidate, override=True)
 
 
-def _compile(source: str) -> bytes:
+def _compile_candidate(source: str) -> bytes:
+    return _compile(source, keep=False)
+
+
+def _compile(source: str, keep: bool = True) -> bytes:
     import tvm
 
     target = tvm.target.Target.current(allow_none=True)
@@ -34,6 +39,8 @@ def _compile(source: str) -> bytes:
     if toolkit is None:
         raise EdgetuneError(why_no_toolkit(arch) or f"there is no NVRTC for {arch}")
     text = lean(str(source))
+    if not keep:
+        return _made(str(source), text, arch, toolkit)
     parts = (text, arch, nvrtc.version(toolkit), *nvrtc.OPTIONS)
     return cached(parts, lambda: _made(str(source), text, arch, toolkit))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -68,14 +69,24 @@ class Variants:
         return total
 
 
-def expand(mod: tvm.IRModule, storage: str, fill: Fill = unfilled, dump: Phase | None = None) -> Variants:
-    """Lower `mod`, from `lay_out`, with each algorithm wherever it applies (arguments as for `pipeline.lower`)."""
+def expand(
+    mod: tvm.IRModule,
+    storage: str,
+    fill: Fill = unfilled,
+    dump: Phase | None = None,
+    lower: Callable[..., Lowered] = lower,
+    algorithms: Sequence[Algorithm] = tuple(Algorithm),
+) -> Variants:
+    """Lower `mod`, from `lay_out`, with each of `algorithms`, the direct one first, wherever it applies.
+
+    The other arguments are those of `pipeline.lower`, which is the usual `lower`.
+    """
     from compiler.records.workload import workload_of
 
     tasks: dict[str, Task] = {}
     layers: list[Layer] = []
     convolutions: list[Convolution] = []
-    for algorithm in Algorithm:
+    for algorithm in algorithms:
         chooser = partial(_wherever_it_applies, algorithm)
         lowered = lower(mod, storage, chooser, dump and _labelled(dump, f"{algorithm.value}-{storage}"), fill)
         if algorithm is not Algorithm.DIRECT and all(a is Algorithm.DIRECT for a in lowered.algorithms):

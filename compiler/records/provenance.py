@@ -90,12 +90,20 @@ class ThisMachine:
 
     def read(self) -> Provenance:
         """The circumstances now: a millisecond or two."""
+        return self.of(self.readings())
+
+    def readings(self) -> Mapping[str, Any]:
+        """What the sensors say now."""
+        return self._sensors.read(wait=False)
+
+    def of(self, readings: Mapping[str, Any]) -> Provenance:
+        """The circumstances at the time of `readings`."""
         from compiler.runtime.sensors.clocks import governor
         from compiler.runtime.sensors.files import read_text
         from compiler.runtime.sensors.power_mode import power_mode
 
         return of_readings(
-            self._sensors.read(wait=False),
+            readings,
             gpu=self._gpu,
             governor=governor(),
             power_mode=power_mode(),

@@ -17,6 +17,7 @@ from compiler.graph.scheduling import design_spaces, pack_weights, plain
 from compiler.graph.variants import Task
 from compiler.records.record import Record, trace_id
 from compiler.records.workload import apply_trace, replay, trace_text
+from schedules.cuda.gpu import Gpu
 
 if TYPE_CHECKING:
     from schedules.cpu.tiles import Hardware
@@ -50,7 +51,7 @@ class Search:
         self,
         task: Task,
         target: tvm.target.Target,
-        hardware: Hardware,
+        hardware: Hardware | Gpu,
         seed: int,
         model: Any,
         threads: int = 1,
@@ -71,6 +72,7 @@ class Search:
         self._database: Any = None
         self._workload: Any = None
         self._spaces: list[s_tir.Schedule] | None = None
+        self._packs = not isinstance(hardware, Gpu)  # GPUs read weights as they are
 
     @property
     def spaces(self) -> list[s_tir.Schedule]:
@@ -80,8 +82,10 @@ class Search:
 
     def default(self) -> Candidate:
         """The zero-trial schedule: the first trial of every task."""
-        sch = self.spaces[0].copy()
-        pack_weights(sch)
+        # Applied anew: TVM cannot copy a schedule whose blocks are tensorized.
+        sch = s_tir.Schedule(self.task.mod, debug_mask="none", error_render_level="none")
+        self.spaces[0].trace.apply_to_schedule(sch, remove_postproc=True)
+        self._pack(sch)
         return self._candidate(sch)
 
     def plain(self) -> str:
@@ -105,7 +109,7 @@ class Search:
         chosen = [[number, list(choices.get(number, default))] for number, default in decisions]
         try:
             sch = replay(json.dumps([instructions, chosen]), self.task.mod)
-            pack_weights(sch)
+            self._pack(sch)
         except Exception as error:  # noqa: BLE001 - TVM's schedule errors have no common type
             _log.debug("a point of a space does not apply: %s", error)
             return None
@@ -122,7 +126,7 @@ class Search:
             space_generator=ms.space_generator.ScheduleFn(
                 lambda sch: None,
                 sch_rules=[],
-                postprocs=[ms.postproc.RewriteLayout()],
+                postprocs=[ms.postproc.RewriteLayout()] if self._packs else [],
                 mutator_probs={ms.mutator.MutateTileSize(): 1.0},
             ),
             search_strategy=ms.search_strategy.EvolutionarySearch(
@@ -199,6 +203,10 @@ class Search:
         results = [ms.runner.RunnerResult(s, None) if s else _failed() for _, s in known]
         self._context.notify_runner_results([c.measure for c, _ in known], results)
         self.model.update(self._context, [c.measure for c, _ in known], results)
+
+    def _pack(self, sch: s_tir.Schedule) -> None:
+        if self._packs:
+            pack_weights(sch)
 
     def _commit(self, trace: s_tir.Trace, seconds: list[float]) -> None:
         from tvm.s_tir import meta_schedule as ms

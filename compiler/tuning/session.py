@@ -60,7 +60,7 @@ class Session:
     ) -> None:
         """`chosen` are the numbers of the tasks to tune, None for all of `states`. `warm` is whether a task without
         records of its own may begin from similar ones."""
-        from compiler.graph.scheduling import cpu_hardware
+        from compiler.graph.scheduling import hardware_of
         from compiler.graph.variants import Task
         from compiler.records.trust.admission import admit
         from compiler.tuning.search import Search, cost_model
@@ -87,7 +87,7 @@ class Session:
         self.spending = Spending(budget, self.resumed, seconds, checking=_checking_seconds(budget, len(states)))
         kernels = {digest: task.mod for digest, task in expanded.tasks.items()}
         admit(store, kernels, lambda digest: store.top(digest, self.fingerprint.id, RECORDS_KNOWN))
-        tvm_target, hardware = target.to_tvm(), cpu_hardware(target)
+        tvm_target, hardware = target.to_tvm(), hardware_of(target)
         model_of_cost = cost_model(seed)
         self.state = TuneState(states, self.resumed, 0, budget.trials, seconds, budget.seconds)
         wanted = [s for s in states if chosen is None or s.index in chosen]

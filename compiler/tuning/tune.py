@@ -40,6 +40,10 @@ def expand(model: Model, target: targets.Target, precision: str = "fp32", dump: 
     from compiler.tvm_setup import prepare
 
     prepare(target.kind)
+    if target.kind == "cuda":
+        from compiler.cuda.front import expand_for_gpus
+
+        return expand_for_gpus(model, precision, dump)
     from compiler.graph import variants
     from compiler.graph.filling import filling
     from compiler.graph.scheduling import cpu_hardware
@@ -93,9 +97,13 @@ def tune(
         if builder is None:
             builder = stack.enter_context(Pool(builders(target, runner), 1))
         if runner is None:
+            from compiler.tuning.gpu import GpuRunner
             from compiler.tuning.local import LocalRunner
 
-            runner = stack.enter_context(LocalRunner(target))
+            if target.kind == "cuda":
+                runner = stack.enter_context(GpuRunner(target))
+            else:
+                runner = stack.enter_context(LocalRunner(target))
         expanded = expand(model, target, precision, dump)
         states = task_states(expanded)
         if tasks is not None:
@@ -111,7 +119,7 @@ def tune(
 
 def builders(target: targets.Target, runner: Runner | None) -> int:
     """How many candidates to build at a time on this machine."""
-    if runner is None:
+    if runner is None and target.kind != "cuda":
         return target.cores
     from targets import cpuinfo
 

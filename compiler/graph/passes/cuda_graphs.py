@@ -3,7 +3,7 @@
 Requires: memory planned (`StaticPlanBlockMemory`), kernels called by name.
 Ensures: `main` launches what lies in memory of its own as graphs; kernels that read an input of the model or write an
 output, which lie elsewhere in every run, are launched as they are. The function WITHOUT_GRAPH is `main` as it was,
-kernel by kernel: for profiles, which a graph would hide. A runtime without the functions `BUILTINS` cannot load the library.
+kernel by kernel: for profiles, which a graph would hide. A runtime without BUILTINS cannot load the library.
 """
 
 from __future__ import annotations

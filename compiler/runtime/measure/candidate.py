@@ -12,6 +12,7 @@ import numpy as np
 from compiler.errors import EdgetuneError
 from compiler.parallel.threads import end_library_threads, set_library_threads
 from compiler.runtime.measure.arguments import ArgumentSets, random_array
+from compiler.runtime.measure.device_clock import DeviceClock, device_clock
 
 WARM_SECONDS = 0.003
 """Threads that have slept miss the first calls, which then look twice as slow: a quarter of the good candidates was
@@ -30,6 +31,7 @@ def measure(
     cpus: Sequence[int] = (),
     device: str = "cpu",
     cold_bytes: int | None = None,
+    l2: str = "rotate",
 ) -> list[float]:
     """Seconds a call, one number per repeat, of the function `main` in `library`.
 
@@ -37,8 +39,9 @@ def measure(
     rotated, through copies of `cold_bytes` in all (default: COLD_BYTES). A repeat lasts `repeat_seconds` or longer. If
     two calls take more than `give_up` seconds each, the shorter is all that is measured. One thread computes on each of
     `cpus`, and stays there: two that share one for a while make a kernel look twice as slow. `device` is TVM's name of
-    where the arguments are (`cpu`, `cuda`). Raises EdgetuneError if the output holds a NaN whatever the signs of the
-    inputs.
+    where the arguments are (`cpu`, `cuda`), whose own events time the calls where it has some. `l2` is one of
+    `device_clock.KINDS`: with `flush` or `warm` weights are not rotated. Raises EdgetuneError if the output holds a NaN
+    whatever the signs of the inputs.
     """
     import tvm
 
@@ -46,8 +49,10 @@ def measure(
     if cpus:
         set_library_threads(module, len(cpus), cpus)
     try:
+        cold_bytes = cold_bytes if l2 == "rotate" else 1  # one copy
         sets = _argument_sets.setdefault(device, ArgumentSets(device)).of(arguments, weights, cold_bytes)
-        return _measure(module["main"], sets, arguments, repeats, repeat_seconds, give_up, device)
+        clock = device_clock(device, l2 == "flush")
+        return _measure(module["main"], sets, arguments, repeats, repeat_seconds, give_up, device, clock)
     finally:
         end_library_threads(module)
 
@@ -60,6 +65,7 @@ def _measure(
     repeat_seconds: float,
     give_up: float | None,
     device: str,
+    clock: DeviceClock | None = None,
 ) -> list[float]:
     import tvm
 
@@ -79,13 +85,13 @@ def _measure(
     # One turn after another: a repeat that began at the first copy again would find it in the cache.
     turns = cycle(sets)
     _warm(function, turns, wait)
-    first = _time(function, turns, 1, wait)
+    first = _time(function, turns, 1, wait, clock)
     if give_up is not None and first > give_up:
-        first = min(first, _time(function, turns, 1, wait))
+        first = min(first, _time(function, turns, 1, wait, clock))
         if first > give_up:
             return [first]
     calls = max(1, int(repeat_seconds / max(first, 1e-7)))
-    return [_time(function, turns, calls, wait) for _ in range(repeats)]
+    return [_time(function, turns, calls, wait, clock) for _ in range(repeats)]
 
 
 def _holds_nan(output: Any) -> bool:
@@ -107,7 +113,15 @@ def _warm(function: Any, turns: Iterator[list[Any]], wait: Callable[[], Any] = _
             return
 
 
-def _time(function: Any, sets: Iterator[list[Any]], calls: int, wait: Callable[[], Any] = _nothing) -> float:
+def _time(
+    function: Any,
+    sets: Iterator[list[Any]],
+    calls: int,
+    wait: Callable[[], Any] = _nothing,
+    clock: DeviceClock | None = None,
+) -> float:
+    if clock is not None:
+        return clock.seconds(function, islice(sets, calls))
     started = time.perf_counter()
     for arguments in islice(sets, calls):
         function(*arguments)

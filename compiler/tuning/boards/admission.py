@@ -44,7 +44,7 @@ class Admission:
         reason = why_not_run_on(identity, self.target)
         if reason is not None:
             return reason
-        if identity.cores < self.target.cores:
+        if self.target.kind != "cuda" and identity.cores < self.target.cores:
             cores = fmt.count(identity.cores, "core")
             return f"it has {cores}, and the target computes with {self.target.cores}: give --threads"
         return None

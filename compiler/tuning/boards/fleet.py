@@ -69,6 +69,7 @@ class Fleet:
             "runtime": runtime_of(target.kind),
         }
         self.device = "cuda" if target.kind == "cuda" else "cpu"
+        self.threads = 1 if target.kind == "cuda" else target.cores  # of the CPU, which only launches a GPU's kernels
         self.closing = threading.Event()
         self.jobs = JobQueue()
         self._cool_below = cool_below

@@ -193,7 +193,7 @@ class Slot(threading.Thread):
         fleet = self._fleet
         name = job["library"].rpartition("/")[2]
         self._send(job["library"])
-        wanted = {**job, "library": name, "threads": fleet.target.cores, "device": fleet.device}
+        wanted = {**job, "library": name, "threads": fleet.threads, "device": fleet.device}
         outcome = self._ask("measure", {"job": wanted}, limits.BOARD_MEASURE_SECONDS)
         return self._judge(outcome, "seconds")
 
@@ -203,7 +203,7 @@ class Slot(threading.Thread):
             self._send(library)
         for role in ("candidate", "reference"):
             asked[role] = asked[role].rpartition("/")[2]
-        outcome = self._ask("check", {**asked, "threads": self._fleet.target.cores}, job.timeout)
+        outcome = self._ask("check", {**asked, "threads": self._fleet.threads}, job.timeout)
         return self._judge(outcome, "difference")
 
     def _send(self, library: str) -> None:
@@ -281,9 +281,7 @@ class Slot(threading.Thread):
             if was_steady:
                 board.trust()
             else:
-                fleet.notify(
-                    f"the board {board.name} is itself again: what it measured meanwhile is measured again"
-                )
+                fleet.notify(f"the board {board.name} is itself again: what it measured meanwhile is measured again")
                 fleet.again(board.doubt())
             return True
         if verdict is Verdict.CHANGED:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from compiler.cuda.lowering import lowering
 from compiler.cuda import callback
 from compiler.cuda.checks import check_library
+from compiler.cuda.lowering import lowering
 from compiler.direct_linker import direct_linker
 from compiler.parallel.extent import announce_extents
 from schedules.cuda.gpu import gpu

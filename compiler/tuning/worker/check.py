@@ -14,15 +14,15 @@ Kernel = Callable[[list[np.ndarray]], np.ndarray]
 """Computes the output from the inputs, as float64."""
 
 
-def check(candidate: str, reference: str, arguments: Arguments, cpus: Sequence[int] = ()) -> float:
+def check(candidate: str, reference: str, arguments: Arguments, cpus: Sequence[int] = (), device: str = "cpu") -> float:
     """Largest difference of the outputs of two libraries' `main`: see `compare`.
 
     Both take `arguments` (shape and dtype of each parameter, the output last), weights in the model's own layout.
-    One thread computes on each of `cpus`.
+    One thread computes on each of `cpus`. `device` is TVM's name of where they run.
     """
     return compare(
-        lambda inputs: _run(candidate, inputs, arguments[-1], cpus),
-        lambda inputs: _run(reference, inputs, arguments[-1], cpus),
+        lambda inputs: _run(candidate, inputs, arguments[-1], cpus, device),
+        lambda inputs: _run(reference, inputs, arguments[-1], cpus, device),
         arguments,
     )
 
@@ -45,16 +45,17 @@ def compare(candidate: Kernel, reference: Kernel, arguments: Arguments) -> float
 
 
 def _run(
-    library: str, inputs: list[np.ndarray], output: tuple[tuple[int, ...], str], cpus: Sequence[int]
+    library: str, inputs: list[np.ndarray], output: tuple[tuple[int, ...], str], cpus: Sequence[int], device: str
 ) -> np.ndarray:
     import tvm
 
     module = tvm.runtime.load_module(library)
     if cpus:
         set_library_threads(module, len(cpus), cpus)
-    made = tvm.runtime.tensor(np.zeros(*output))
+    place = tvm.device(device)
+    made = tvm.runtime.tensor(np.zeros(*output), device=place)
     try:
-        module["main"](*[tvm.runtime.tensor(value) for value in inputs], made)
+        module["main"](*[tvm.runtime.tensor(value, device=place) for value in inputs], made)
     finally:
         end_library_threads(module)
     return made.numpy().astype("float64")
