@@ -14,6 +14,7 @@ import secrets
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from compiler.runtime.rpc import relay_process, wire
@@ -72,7 +73,7 @@ class Relay:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
 
-    def _tell(self, message: dict[str, object]) -> None:
+    def _tell(self, message: Mapping[str, object]) -> None:
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):  # a process that ended: TVM's client says so
                 self._process.stdin.write(json.dumps(message) + "\n")
