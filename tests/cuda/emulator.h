@@ -69,7 +69,8 @@ static Index threadIdx, blockIdx;
 
 namespace emulator {
 
-// A copy to shared memory that has been asked for: nothing has arrived before it is waited for.
+// A copy to shared memory that has been asked for. It arrives when it is waited for, or at once: either shows another
+// kind of missing wait, one for what is read and one for what is written over.
 struct Copy {
   void* to;
   const void* from;
@@ -91,6 +92,7 @@ static ucontext_t scheduler;
 static std::vector<Fiber> fibers;
 static int current;
 static void (*kernel)();
+static bool at_once;
 static uint32_t lanes[1024];
 
 static void yield() {
@@ -133,7 +135,9 @@ static T from_lane(T value, int source) {
 
 // cp.async, with `wanted` as its predicate: without it zeros are written, and those at once.
 static void copy(void* to, const void* from, int bytes, bool wanted = true) {
-  if (wanted)
+  if (wanted && at_once)
+    memcpy(to, from, bytes);
+  else if (wanted)
     fibers[current].asked.push_back({to, from, bytes});
   else
     memset(to, 0, bytes);
@@ -173,9 +177,10 @@ static void body() {
   swapcontext(&fibers[current].context, &scheduler);
 }
 
-// `backwards`: the last thread runs first.
+// `backwards`: the last thread runs first, and asynchronous copies arrive at once.
 static void launch(void (*run)(), const int* grid, const int* block, int backwards) {
   kernel = run;
+  at_once = backwards != 0;
   const int threads = block[0] * block[1] * block[2];
   fibers.resize(threads);
   for (auto& fiber : fibers) fiber.stack.resize(64 * 1024);

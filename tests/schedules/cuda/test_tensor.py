@@ -1,0 +1,101 @@
+"""Which products get tensor cores or FP16 in pairs, and what tiles: within the GPU's limits, and enough to fill it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from tvm import s_tir
+
+import schedules.cuda
+from compiler.graph.scheduling import design_spaces
+from schedules.cuda import half, tensor, tensor_tiles, tiles
+from schedules.cuda.blocks import NotApplicable
+from schedules.cuda.gpu import gpu
+from tests.cuda.half_cases import HALF, half_conv
+from tests.schedules.kernels_for_tests import conv_case, dense_case
+
+# Small pictures, one picture and many, a first layer, channels that are no multiple of anything.
+PRODUCTS = [
+    tiles.Product(1, 49, 512, 4608, 512),
+    tiles.Product(1, 3136, 64, 576, 64),
+    tiles.Product(1, 128 * 784, 128, 1152, 128),
+    tiles.Product(1, 12544, 64, 147, 3),
+    tiles.Product(3, 30, 12, 72, 8),
+    tiles.Product(1, 2, 1000, 4096, 4096),
+]
+SHARED_KB = {75: 64, 80: 163, 86: 99, 87: 163, 89: 99, 90: 227, 100: 227, 110: 227, 120: 99}
+
+
+@pytest.mark.parametrize("sm", SHARED_KB)
+def test_tiles_fit_the_gpu(sm: int) -> None:
+    hardware = gpu(sm, 20)
+    for product in PRODUCTS:
+        offered = tensor_tiles.tensor_tiles(product, hardware, asynchronous=sm >= 80)
+        assert offered
+        for tile in offered:
+            assert tile.threads <= 1024 and tile.registers <= 255
+            assert tile.threads * tile.registers <= hardware.block_registers
+            assert tile.shared_bytes <= SHARED_KB[sm] * 1024
+            assert tile.stages <= max(1, -(-product.k // tile.depth // tile.parts))
+
+
+def test_small_results_are_split_over_all_multiprocessors() -> None:
+    """A 7 x 7 picture has 49 rows: without splitting its sums most of the GPU would idle."""
+    for sms in (16, 132):
+        product = PRODUCTS[0]
+        chosen = tensor_tiles.tensor_tiles(product, gpu(90, sms, memory_gb_s=3350), asynchronous=True)[0]
+        blocks = -(-product.m // chosen.rows) * -(-product.n // chosen.columns) * chosen.parts
+        assert chosen.parts > 1 and blocks >= sms / 2
+
+
+def test_many_pictures_get_large_tiles_and_whole_sums() -> None:
+    chosen = tensor_tiles.tensor_tiles(PRODUCTS[2], gpu(80, 108, memory_gb_s=1555), asynchronous=True)[0]
+    assert chosen.parts == 1 and chosen.rows * chosen.columns >= 128 * 128
+    assert chosen.stages >= 2
+
+
+def test_only_weights_stored_in_half_are_rounded() -> None:
+    wide, narrow = conv_case((1, 8, 8, 16), 16), conv_case((1, 8, 8, 16), 16, storage=HALF)
+    orin, tx1 = gpu(87, 16), gpu(53, 2)
+    for family, hardware in ((tensor, orin), (half, tx1)):
+        assert family.spaces(s_tir.Schedule(narrow.task), hardware)
+        with pytest.raises(NotApplicable, match="not stored in FP16"):
+            family.spaces(s_tir.Schedule(wide.task), hardware)
+
+
+def test_each_gpu_has_its_own_way_of_multiplying_halves() -> None:
+    task = conv_case((1, 8, 8, 16), 16, storage=HALF).task
+    for sm in SHARED_KB:
+        with pytest.raises(NotApplicable):
+            half.spaces(s_tir.Schedule(task), gpu(sm, 8))
+    for sm in (53, 62, 72):
+        with pytest.raises(NotApplicable, match="no tensor cores"):
+            tensor.spaces(s_tir.Schedule(task), gpu(sm, 8))
+        assert half.spaces(s_tir.Schedule(task), gpu(sm, 8))
+
+
+def test_a_vector_has_no_use_for_tensor_cores() -> None:
+    task = dense_case(1, 256, 128, storage=HALF).task
+    with pytest.raises(NotApplicable, match="vector"):
+        tensor.spaces(s_tir.Schedule(task), gpu(87, 16))
+    assert schedules.cuda.spaces(s_tir.Schedule(task), gpu(87, 16))
+
+
+def test_pieces_are_copied_only_where_the_gpu_can_and_both_factors_are_narrow() -> None:
+    narrow = partial(half_conv, (1, 14, 14, 64), 64, pads=(1,))
+    for make, sm, copied in (
+        (narrow, 80, True),
+        (narrow, 75, False),
+        (partial(conv_case, (1, 14, 14, 64), 64, pads=(1,), storage=HALF), 80, False),
+    ):
+        [first, *_] = design_spaces(make().task, gpu(sm, 40))
+        assert ("software_pipeline_async_stages" in first.mod.script()) == copied
+
+
+def test_the_search_is_offered_other_tiles_and_steps_of_unrolling() -> None:
+    offered = design_spaces(half_conv((1, 14, 14, 64), 64, pads=(1,)).task, gpu(87, 16))
+    assert len(offered) == tensor.VARIANTS
+    assert len({str(sch.mod.script()) for sch in offered}) == len(offered)
+    for sch in offered:
+        assert any(str(inst.kind.name) == "SampleCategorical" for inst in sch.trace.insts)
