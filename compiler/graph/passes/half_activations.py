@@ -37,7 +37,9 @@ class _HalfActivations(Rewriter):
         self.half: dict[relax.Var, relax.Expr] = {}
         self.same: dict[relax.Var, relax.Var] = {}  # a variable, and the one that it is another name or a mark of
         self.wide: set[relax.Var] = set()
-        self.uses: dict[relax.Var, list[relax.Call | None]] = {}
+        self.uses: dict[
+            relax.Var, list[tuple[relax.Var, relax.Call] | None]
+        ] = {}  # None: the model's output, or no call
         if self.applies():
             self._find_marks()
             self._find_uses()
@@ -117,14 +119,20 @@ class _HalfActivations(Rewriter):
         if var in self.wide or shape_of(var) is None or dtype_of(var) != WIDE:
             return False
         uses = self.uses.get(var, [])
-        if len(uses) == 1 and uses[0] is not None and op_name(uses[0]) in ELEMENTWISE:
+        if len(uses) == 1 and uses[0] is not None and op_name(uses[0][1]) in ELEMENTWISE:
             return False
-        return any(use is not None and self._reads_half(use) for use in uses)
+        return self._is_read_half(var)
 
-    def _reads_half(self, call: relax.Call) -> bool:
+    def _is_read_half(self, var: relax.Var) -> bool:
+        return any(use is not None and self._reads_half(*use) for use in self.uses.get(var, []))
+
+    def _reads_half(self, var: relax.Var, call: relax.Call) -> bool:
+        """Whether the kernel of `call`, whose result is `var`, reads float16; one that only moves values does where
+        what is behind it does."""
         name = op_name(call)
-        known = name in ELEMENTWISE or name in MOVES or name in POOLS
-        return known or _is_product(call) or self._lrn_numbers(call) is not None
+        if name in MOVES:
+            return self._is_read_half(var)
+        return name in ELEMENTWISE or name in POOLS or _is_product(call) or self._lrn_numbers(call) is not None
 
     def _half_of(self, expr: relax.Expr) -> relax.Expr | None:
         return self.half.get(self._source(expr)) if isinstance(expr, relax.Var) else None
@@ -153,7 +161,8 @@ class _HalfActivations(Rewriter):
             if var in self.same:
                 continue
             for read in _variables(value):
-                self.uses.setdefault(self._source(read), []).append(value if isinstance(value, relax.Call) else None)
+                use = (var, value) if isinstance(value, relax.Call) else None
+                self.uses.setdefault(self._source(read), []).append(use)
         for read in _variables(self.old.body.body):
             self.uses.setdefault(self._source(read), []).append(None)
 
