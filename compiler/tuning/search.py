@@ -106,7 +106,9 @@ class Search:
         """The point of a design space where the samples, by the numbers of their instructions, are `choices`, and the
         others at their defaults; None where the kernel cannot be scheduled so."""
         instructions, decisions = json.loads(self.traces[space])
-        chosen = [[number, list(choices.get(number, default))] for number, default in decisions]
+        # A tile's decision is a list of factors, a choice of one of several is the number of it.
+        taken = ((number, choices.get(number, default)) for number, default in decisions)
+        chosen = [[number, list(one) if isinstance(one, Sequence) else one] for number, one in taken]
         try:
             sch = replay(json.dumps([instructions, chosen]), self.task.mod)
             self._pack(sch)
