@@ -5,21 +5,18 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from compiler.tuning.background import BackgroundBuilder
-from compiler.tuning.builder import Done
 from compiler.tuning.work import Trial
 from compiler.tuning.workers import Outcome
+from tests.tuning.stand_in import StandInBuilder
 
 
-class Builder:
-    """Takes `seconds` for each of its jobs, one after the other, or until it is abandoned."""
-
-    parallel = 2
+class Builder(StandInBuilder):
+    """Takes `seconds` for each of its jobs, or until it is abandoned."""
 
     def __init__(self, seconds: float = 0.0, failure: Exception | None = None) -> None:
         self.seconds = seconds
@@ -27,27 +24,12 @@ class Builder:
         self.abandoned = threading.Event()
         self.begun: list[str] = []
 
-    def map(
-        self,
-        kind: str,
-        jobs: Sequence[dict[str, Any]],
-        timeout: float,
-        stop: Callable[[], bool] | None = None,
-        done: Done | None = None,
-    ) -> list[Outcome]:
-        assert kind == "build" and stop is not None and done is not None
+    def build(self, job: dict[str, Any]) -> Outcome:
         if self.failure is not None:
             raise self.failure
-        outcomes = []
-        for index, job in enumerate(jobs):
-            if stop():
-                outcomes.append(Outcome(error="not run"))
-                continue
-            self.begun.append(job["module"])
-            late = self.abandoned.wait(self.seconds)
-            outcomes.append(Outcome(error="crashed: SIGKILL") if late else Outcome(value=job["module"]))
-            done(index, outcomes[-1])
-        return outcomes
+        self.begun.append(job["module"])
+        late = self.abandoned.wait(self.seconds)
+        return Outcome(error="crashed: SIGKILL") if late else Outcome(value=job["module"])
 
     def abandon(self) -> None:
         self.abandoned.set()

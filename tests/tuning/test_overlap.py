@@ -6,56 +6,37 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 import targets
 from compiler.frontend import Model
-from compiler.records.record import Record
-from compiler.records.store import Store, open_store
+from compiler.records.store import Store
 from compiler.tuning import overlap
-from compiler.tuning.builder import Done
 from compiler.tuning.runner import BoardsLostError
 from compiler.tuning.state import BoardsState, BoardSummary, TuneState, TuneSummary
 from compiler.tuning.tune import Budget, tune
 from compiler.tuning.work import Measured, Trial
 from compiler.tuning.workers import Outcome
-from tests.tuning import models
+from tests.tuning.stand_in import StandInBuilder
+from tests.tuning.trials import trials
 
 TARGET = targets.get("native", 1)
 
 
-class Builder:
+class Builder(StandInBuilder):
     """Builds nothing, at once; `failing` says which of its builds, from 1, fail."""
-
-    parallel = 2
 
     def __init__(self, failing: Sequence[int] = ()) -> None:
         self.failing = failing
         self.built = 0
 
-    def map(
-        self,
-        kind: str,
-        jobs: Sequence[dict[str, Any]],
-        timeout: float,
-        stop: Callable[[], bool] | None = None,
-        done: Done | None = None,
-    ) -> list[Outcome]:
-        outcomes = []
-        for index, job in enumerate(jobs):
-            self.built += 1
-            failed = self.built in self.failing
-            outcomes.append(Outcome(error="no registers left") if failed else Outcome(value=(job["library"], [])))
-            if done is not None:
-                done(index, outcomes[-1])
-        return outcomes
-
-    def abandon(self) -> None:
-        pass
+    def build(self, job: dict[str, Any]) -> Outcome:
+        self.built += 1
+        failed = self.built in self.failing
+        return Outcome(error="no registers left") if failed else Outcome(value=(job["library"], []))
 
 
 class Boards:
@@ -106,21 +87,6 @@ class Boards:
 
     def report(self) -> list[BoardSummary]:
         return [BoardSummary("board:9090", len(self.measured))]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return models.convolutions(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path) as opened:
-        yield opened
-
-
-def trials(store: Store) -> list[Record]:
-    return sorted((r for r in store.records() if r.run != "check"), key=lambda r: r.created)
 
 
 def run(

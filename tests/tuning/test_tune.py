@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,32 +14,24 @@ import targets
 from compiler.build import compile_model
 from compiler.errors import EdgetuneError, UsageError
 from compiler.frontend import Model
-from compiler.records.record import CHECK_RUN, Record, now
+from compiler.records.record import now
 from compiler.records.store import Store, open_store
 from compiler.tuning.local import LocalRunner
 from compiler.tuning.state import TuneState, TuneSummary
 from compiler.tuning.tune import Budget, list_tasks, tune
-from compiler.tuning.workers import Outcome
+from compiler.tuning.workers import Outcome, Pool
 from tests.tuning import models
+from tests.tuning.trials import trials
 
 TARGET = targets.get("native")
 IDENTITY = targets.fingerprint(TARGET).id
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return models.convolutions(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path) as opened:
-        yield opened
-
-
-def trials(store: Store) -> list[Record]:
-    """Every trial in the order in which it was made; checks are none."""
-    return sorted((r for r in store.records() if r.run != CHECK_RUN), key=lambda r: r.created)
+def workers() -> Iterator[dict[str, Any]]:
+    """Where candidates are built and measured. Started once: loading TVM takes longer than most of these runs."""
+    with Pool(TARGET.cores, 1) as builder, LocalRunner(TARGET) as runner:
+        yield {"builder": builder, "runner": runner}
 
 
 def interrupt_at(count: int) -> Callable[[TuneState], None]:
@@ -96,8 +89,8 @@ def test_every_task_once_then_the_budget_to_the_last_trial(model: Model, store: 
     assert built.untuned == [] and len(built.used) == built.tasks
 
 
-def test_fewer_trials_than_tasks_go_to_the_largest(model: Model, store: Store) -> None:
-    summary = tune(model, TARGET, store=store, budget=Budget(trials=2))
+def test_fewer_trials_than_tasks_go_to_the_largest(model: Model, store: Store, workers: dict[str, Any]) -> None:
+    summary = tune(model, TARGET, store=store, budget=Budget(trials=2), **workers)
     assert_sound(summary, store)
     assert (summary.trials, summary.ended) == (2, "the budget is spent")
     assert summary.latency_seconds is None, "nothing is known of the other tasks"
@@ -105,75 +98,81 @@ def test_fewer_trials_than_tasks_go_to_the_largest(model: Model, store: Store) -
     assert {r.workload for r in trials(store)} == {t.hash for t in largest}
 
 
-def test_an_interrupted_run_is_gone_on_with_and_a_finished_one_is_not(model: Model, store: Store) -> None:
+def test_an_interrupted_run_is_gone_on_with_and_a_finished_one_is_not(
+    model: Model, store: Store, workers: dict[str, Any]
+) -> None:
     count = len(list_tasks(model, TARGET))
     budget = Budget(trials=count + 6)
-    first = tune(model, TARGET, store=store, budget=budget, progress=interrupt_at(3))
+    first = tune(model, TARGET, store=store, budget=budget, progress=interrupt_at(3), **workers)
     assert first.interrupted and first.ended == "interrupted"
     assert_sound(first, store)
-    second = tune(model, TARGET, store=store, budget=budget, progress=interrupt_at(count))
+    second = tune(model, TARGET, store=store, budget=budget, progress=interrupt_at(count), **workers)
     assert second.interrupted and second.resumed == first.trials
     assert_sound(second, store)
-    third = tune(model, TARGET, store=store, budget=budget)
+    third = tune(model, TARGET, store=store, budget=budget, **workers)
     assert not third.interrupted and third.resumed == second.trials
     assert third.trials == count + 6 and third.ended == "the budget is spent"
     assert_sound(third, store)
     assert len({r.run for r in trials(store)}) == 1
     # The same command once more is a run of its own, that starts from the records.
-    fourth = tune(model, TARGET, store=store, budget=budget, progress=interrupt_at(1))
+    fourth = tune(model, TARGET, store=store, budget=budget, progress=interrupt_at(1), **workers)
     assert fourth.resumed == 0 and fourth.trials >= 1
     assert all(t.best_seconds is not None for t in fourth.tasks)
 
 
-def test_others_trials_are_not_counted_as_ones_own(model: Model, store: Store, tmp_path: Path) -> None:
+def test_others_trials_are_not_counted_as_ones_own(
+    model: Model, store: Store, workers: dict[str, Any], tmp_path: Path
+) -> None:
     """A log from another machine of the kind holds its runs' names, and the same command may have made it."""
     count = len(list_tasks(model, TARGET))
     budget = Budget(trials=count)
-    tune(model, TARGET, store=store, budget=budget)
+    tune(model, TARGET, store=store, budget=budget, **workers)
     with open_store(tmp_path / "other") as other:
         for workload in store.workloads():
             other.add_workload(workload)
         other.add_many(store.records())
-        summary = tune(model, TARGET, store=other, budget=budget)
+        summary = tune(model, TARGET, store=other, budget=budget, **workers)
     assert summary.resumed == 0 and summary.trials == count
 
 
-def test_a_record_is_measured_again_before_it_is_built_upon(model: Model, store: Store) -> None:
+def test_a_record_is_measured_again_before_it_is_built_upon(
+    model: Model, store: Store, workers: dict[str, Any]
+) -> None:
     """A time from elsewhere, or a lucky one, must not stand in the way of what is measured now."""
     task = max(list_tasks(model, TARGET), key=lambda t: t.flops or 0)
-    tune(model, TARGET, store=store, budget=Budget(trials=1), tasks={task.index})
+    tune(model, TARGET, store=store, budget=Budget(trials=1), tasks={task.index}, **workers)
     [record] = trials(store)
     claim = dataclasses.replace(record, seconds=(1e-9,) * 3, created=now(), run="elsewhere")
     store.add(claim)
     assert store.best(task.hash, IDENTITY) == claim
-    summary = tune(model, TARGET, store=store, budget=Budget(trials=1), tasks={task.index})
+    summary = tune(model, TARGET, store=store, budget=Budget(trials=1), tasks={task.index}, **workers)
     best = store.best(task.hash, IDENTITY)
     assert summary.trials == 1 and best is not None
     assert best.trace_id == record.trace_id and best.median is not None and best.median > 1e-8
 
 
 def test_a_task_whose_first_trial_failed_is_searched(
-    model: Model, store: Store, monkeypatch: pytest.MonkeyPatch
+    model: Model, store: Store, workers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = next(t for t in list_tasks(model, TARGET) if "conv2d" in t.name)
     measure = LocalRunner.measure
     failures = [Outcome(error="crashed: SIGSEGV")]
     monkeypatch.setattr(LocalRunner, "measure", lambda *a: failures.pop() if failures else measure(*a))
-    summary = tune(model, TARGET, store=store, budget=Budget(trials=4), tasks={task.index})
+    summary = tune(model, TARGET, store=store, budget=Budget(trials=4), tasks={task.index}, **workers)
     assert summary.trials == 4 and summary.failed == 1
     assert next(t for t in summary.tasks if t.index == task.index).best_seconds is not None
 
 
-def test_ctrl_c_ends_the_check(model: Model, store: Store) -> None:
+def test_ctrl_c_ends_the_check(model: Model, store: Store, workers: dict[str, Any]) -> None:
     def progress(state: TuneState) -> None:
         if state.phase == "checking":
             raise KeyboardInterrupt
 
     budget = Budget(trials=len(list_tasks(model, TARGET)))
-    first = tune(model, TARGET, store=store, budget=budget, progress=progress)
+    first = tune(model, TARGET, store=store, budget=budget, progress=progress, **workers)
     assert first.interrupted
     assert all(r.checked is None for r in store.records())
-    second = tune(model, TARGET, store=store, budget=budget)
+    second = tune(model, TARGET, store=store, budget=budget, **workers)
     assert second.resumed == first.trials == second.trials, "the same command goes on, here with the check alone"
     assert any(r.checked for r in store.records())
 
@@ -186,11 +185,11 @@ def test_a_time_budget_ends_it(model: Model, store: Store) -> None:
     assert_sound(summary, store)
 
 
-def test_only_the_chosen_tasks_are_tuned(model: Model, store: Store) -> None:
+def test_only_the_chosen_tasks_are_tuned(model: Model, store: Store, workers: dict[str, Any]) -> None:
     tasks = list_tasks(model, TARGET)
     assert [t.index for t in tasks] == list(range(1, len(tasks) + 1))
     chosen = [t for t in tasks if "conv2d" in t.name][:2]
-    summary = tune(model, TARGET, store=store, budget=Budget(trials=6), tasks={t.index for t in chosen})
+    summary = tune(model, TARGET, store=store, budget=Budget(trials=6), tasks={t.index for t in chosen}, **workers)
     assert_sound(summary, store)
     assert [(t.index, t.name, t.hash) for t in summary.tasks] == [(t.index, t.name, t.hash) for t in tasks]
     assert {r.workload for r in trials(store)} == {t.hash for t in chosen}
@@ -198,8 +197,10 @@ def test_only_the_chosen_tasks_are_tuned(model: Model, store: Store) -> None:
         tune(model, TARGET, store=store, budget=Budget(trials=1), tasks={1, len(tasks) + 1})
 
 
-def test_without_a_budget_it_ends_when_there_is_nothing_left_to_try(tmp_path: Path, store: Store) -> None:
-    summary = tune(models.nothing_to_choose(tmp_path), TARGET, store=store, budget=Budget())
+def test_without_a_budget_it_ends_when_there_is_nothing_left_to_try(
+    tmp_path: Path, store: Store, workers: dict[str, Any]
+) -> None:
+    summary = tune(models.nothing_to_choose(tmp_path), TARGET, store=store, budget=Budget(), **workers)
     assert summary.ended == "nothing improves any more"
     assert_sound(summary, store)
     # A kernel that never gives a number is a failure, which ends nothing; one that wants positive numbers is none.

@@ -11,6 +11,7 @@ import targets
 from compiler.tuning.builder import Done
 from compiler.tuning.workers import Outcome, Pool
 from tests.tuning import libraries
+from tests.tuning.stand_in import StandInBuilder
 
 
 class Planting:
@@ -61,11 +62,10 @@ class Planting:
         return Outcome(value=(library, built.value[1]))
 
 
-class Copying:
+class Copying(StandInBuilder):
     """Hands out copies of one library, that of a kernel on four floats, for every candidate: where a test is about what
     becomes of candidates, building them would be most of its time."""
 
-    parallel = 2
     parameters = 4  # no task of the tests has more
 
     def __init__(self, pool: Pool, folder: Path, target: targets.Target) -> None:
@@ -74,21 +74,6 @@ class Copying:
         assert outcome.error is None, outcome.error
         self._library, self._arguments = outcome.value
 
-    def map(
-        self,
-        kind: str,
-        jobs: Sequence[dict[str, Any]],
-        timeout: float,
-        stop: Callable[[], bool] | None = None,
-        done: Done | None = None,
-    ) -> list[Outcome]:
-        outcomes = []
-        for index, job in enumerate(jobs):
-            shutil.copyfile(self._library, job["library"])
-            outcomes.append(Outcome(value=(job["library"], self._arguments)))
-            if done is not None:
-                done(index, outcomes[-1])
-        return outcomes
-
-    def abandon(self) -> None:
-        pass
+    def build(self, job: dict[str, Any]) -> Outcome:
+        shutil.copyfile(self._library, job["library"])
+        return Outcome(value=(job["library"], self._arguments))

@@ -11,8 +11,7 @@ import pytest
 import targets
 from compiler.commands.device import Place, identity_at
 from compiler.frontend import Model
-from compiler.records.record import CHECK_RUN, Record
-from compiler.records.store import Store, open_store
+from compiler.records.store import Store
 from compiler.runtime.rpc.address import Way
 from compiler.runtime.rpc.connect import connect
 from compiler.runtime.rpc.dial import ask_status
@@ -31,14 +30,10 @@ from tests.tuning import models
 from tests.tuning.boards import agents
 from tests.tuning.boards.agents import KEY, Program, running
 from tests.tuning.boards.planting import Copying, Planting
+from tests.tuning.trials import trials
 from tests.waiting import wait_for
 
 TARGET = targets.get("native", 1)  # a board of the tests has one core, or several that it shares with others
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return models.convolutions(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +54,6 @@ def agent() -> Iterator[Program]:
     program = agents.agent()
     with running(program):
         yield program
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path) as opened:
-        yield opened
-
-
-def trials(store: Store) -> list[Record]:
-    return sorted((r for r in store.records() if r.run != CHECK_RUN), key=lambda r: r.created)
 
 
 def fleet(way: Way, **options: float) -> Fleet:

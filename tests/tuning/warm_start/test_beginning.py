@@ -23,17 +23,11 @@ from compiler.tuning.session import Session
 from compiler.tuning.state import Begins
 from compiler.tuning.tune import Budget, expand, task_states, tune
 from tests.records.samples import record
-from tests.tuning import models
 
 TARGET = targets.get("native")
 OWN = targets.fingerprint(TARGET)
 MORE_CORES = targets.get(TARGET.name, TARGET.cores + 2)
 OTHER = targets.fingerprint(MORE_CORES, OWN.device)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return models.convolutions(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
