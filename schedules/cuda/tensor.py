@@ -218,6 +218,7 @@ def _write_out(
     sch.reverse_compute_at(written, row, preserve_unit_loops=True)
     if with_epilogue:
         inline_behind(sch, written)  # not earlier: moving a block loses the condition that tails add to it
+    sch.unroll(row)  # else sums would be looked up by number, and lie in memory
     # Slices follow one another in the same memory, which TVM cannot tell from a map that loses some of them.
     sch.transform_layout(sums, ("write", 0), one_slice, assume_injective_transform=True)
     name = sch.get(sums).name_hint

@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import tiles
-from .gpu import WARP, Gpu
+from .gpu import STATIC_SHARED, WARP, Gpu
 from .intrinsics import SIDE
 
 BASE_REGISTERS = 48  # of addresses, predicates and pieces on their way
 PADDING = 8  # halves behind a row of a piece: rows then begin in different banks
 STAGED_PADDING = 4  # floats behind a row of the result in shared memory
+MOST_REGISTERS = 232  # by the estimate, which may be some too few, of 255
 HALF = 2  # bytes
 MULTIPLICATIONS = 16  # of 16 x 8 x 16 that a multiprocessor needs at once to hide the time that each takes
 TENSOR_CORES = 4  # of a multiprocessor, each with warps of its own
@@ -55,16 +56,33 @@ class TensorTile:
         return self.warps * WARP
 
     @property
+    def piece_bytes(self) -> int:
+        """Shared memory of the pieces in all their versions, which is asked for at the launch."""
+        return HALF * self.stages * (self.rows * (self.depth + PADDING) + self.depth * (self.columns + PADDING))
+
+    @property
+    def staged_bytes(self) -> int:
+        """Shared memory, declared by the kernel, that the result passes through, 16 rows of each warp at a time."""
+        return 4 * self.warps_m * SIDE * (self.columns + STAGED_PADDING)
+
+    @property
     def shared_bytes(self) -> int:
-        """Of the pieces in all their versions, and of the rows of the result that pass through shared memory."""
-        pieces = self.rows * (self.depth + PADDING) + self.depth * (self.columns + PADDING)
-        staged = 4 * self.warps_m * SIDE * (self.columns + STAGED_PADDING)
-        return HALF * self.stages * pieces + staged
+        return self.piece_bytes + self.staged_bytes
+
+    @property
+    def launchable(self) -> bool:
+        """Whether TVM can launch it: it asks for more than 48 KB a block only where the pieces by themselves are."""
+        return self.shared_bytes <= STATIC_SHARED or self.piece_bytes >= STATIC_SHARED
 
     @property
     def registers(self) -> int:
         """About how many a thread needs."""
         return BASE_REGISTERS + 8 * self.tiles_m * self.tiles_n + 4 * (self.tiles_m + self.tiles_n)
+
+    @property
+    def carried_registers(self) -> int:
+        """How many it needs besides for pieces that pass through them."""
+        return -(-(self.rows + self.columns) * self.depth // (2 * self.threads))
 
 
 # (warps along m, along n, tiles of 16 x 16 of a warp along m, along n)
@@ -101,7 +119,7 @@ def tensor_tiles(product: tiles.Product, gpu: Gpu, asynchronous: bool) -> list[T
                 steps = -(-product.k // depth) // parts
                 for stages in stages_of(steps, asynchronous):
                     tile = TensorTile(*shape, depth, stages, parts)
-                    cost = cycles(product, tile, gpu)
+                    cost = cycles(product, tile, gpu, asynchronous)
                     if cost is not None:
                         found.append((cost, len(found), tile))
     return [tile for _, _, tile in sorted(found)]
@@ -120,14 +138,15 @@ def stages_of(steps: int, asynchronous: bool) -> list[int]:
     return sorted({min(stages, steps) for stages in (2, 3, MOST_STAGES)})
 
 
-def cycles(product: tiles.Product, tile: TensorTile, gpu: Gpu) -> float | None:
+def cycles(product: tiles.Product, tile: TensorTile, gpu: Gpu, asynchronous: bool) -> float | None:
     """About how many cycles the product takes with `tile`; None where no block fits.
 
     A block takes as long as the slowest of its multiply-adds, its traffic with shared memory and its reads of the
     cache; a multiprocessor with little to do at once waits. The parts of a split sum cost what they do in `tiles.py`.
     """
-    resident = gpu.resident(tile.threads, tile.registers, tile.shared_bytes, gpu.block_shared_bytes)
-    if not resident or not gpu.tensor_fma:
+    registers = tile.registers + (0 if asynchronous else tile.carried_registers)
+    resident = gpu.resident(tile.threads, registers, tile.shared_bytes, gpu.block_shared_bytes)
+    if not resident or not gpu.tensor_fma or registers > MOST_REGISTERS or not tile.launchable:
         return None
     blocks = product.groups * -(-product.m // tile.rows) * -(-product.n // tile.columns) * tile.parts
     steps = -(-product.k // tile.depth) // tile.parts

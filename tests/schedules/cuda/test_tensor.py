@@ -37,6 +37,8 @@ def test_tiles_fit_the_gpu(sm: int) -> None:
             assert tile.threads <= 1024 and tile.registers <= 255
             assert tile.threads * tile.registers <= hardware.block_registers
             assert tile.shared_bytes <= SHARED_KB[sm] * 1024
+            # TVM's runtime asks the driver for more than 48 KB only where what it gives at the launch is as much.
+            assert tile.shared_bytes <= 48 * 1024 or tile.piece_bytes >= 48 * 1024
             assert tile.stages <= max(1, -(-product.k // tile.depth // tile.parts))
 
 
