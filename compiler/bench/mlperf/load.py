@@ -158,7 +158,7 @@ def _run(ran: Ran) -> MlperfRun:
         samples_per_s = detail.number("result_samples_per_second")
         seconds = detail.number("result_max_latency_ns") / 1e9
     elif timed and queries is not None:
-        latency = _latency(detail, ran.scenario)
+        latency = _latency(detail, ran)
         seconds = queries * latency.mean / 1e3
         samples_per_s = queries * per_query / seconds
     verdict = detail.get("result_validity") if timed else None
@@ -192,9 +192,11 @@ def _answered(detail: Detail) -> int:
     return int(detail.number("effective_accuracy_sample_count"))
 
 
-def _latency(detail: Detail, scenario: str) -> QueryLatency:
+def _latency(detail: Detail, ran: Ran) -> QueryLatency:
     """Of queries: in MultiStream of the eight samples together."""
-    several = scenario == MULTI_STREAM
+    several = ran.scenario == MULTI_STREAM
+    percentile = PERCENTILES[ran.scenario]
+    computing = sorted(ran.computing)
     per, key = ("_per_query", "query_latency") if several else ("", "latency")
 
     def milliseconds(name: str) -> float:
@@ -203,7 +205,7 @@ def _latency(detail: Detail, scenario: str) -> QueryLatency:
     figures = {at: milliseconds(f"result_{at}.00_percentile{per}_latency_ns") for at in (50, 90, 99)}
     stopped = detail.get("early_stopping_latency_ms" if several else "early_stopping_latency_ss")
     return QueryLatency(
-        judged=figures[PERCENTILES[scenario]],
+        judged=figures[percentile],
         mean=milliseconds(f"result_mean_{key}_ns"),
         min=milliseconds(f"result_min_{key}_ns"),
         max=milliseconds(f"result_max_{key}_ns"),
@@ -211,4 +213,6 @@ def _latency(detail: Detail, scenario: str) -> QueryLatency:
         p90=figures[90],
         p99=figures[99],
         early_stopping=stopped / 1e6 if isinstance(stopped, (int, float)) and stopped > 0 else None,
+        # as LoadGen takes its own
+        computing=1e3 * computing[len(computing) * percentile // 100],
     )

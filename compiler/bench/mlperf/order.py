@@ -62,7 +62,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Ran:
-    """A run has ended, and its logs are whole; see `MlperfRun`."""
+    """A run has ended, and its logs are whole; see `MlperfRun`. `computing` has the seconds of each query."""
 
     scenario: str
     mode: str
@@ -75,6 +75,7 @@ class Ran:
     padded: int
     gathered: int
     transfers: Transfers | None
+    computing: tuple[float, ...]
 
 
 @dataclass(frozen=True)

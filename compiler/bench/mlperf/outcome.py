@@ -15,7 +15,9 @@ class QueryLatency(Struct, frozen=True, kw_only=True):
     """Milliseconds from a query's issue until the last of its samples is answered, by LoadGen's clock.
 
     `judged` is the percentile that the scenario is judged by; `early_stopping` LoadGen's estimate of the same from
-    above, which a submission would quote, None where it had too few queries.
+    above, which a submission would quote, None where it had too few queries; `computing` the same percentile of the
+    time that the package's runs took within a query, by our own clock. What is left is LoadGen's, and the putting
+    together of batches.
     """
 
     judged: float
@@ -26,6 +28,7 @@ class QueryLatency(Struct, frozen=True, kw_only=True):
     p90: float
     p99: float
     early_stopping: float | None
+    computing: float
 
 
 class Transfers(Struct, frozen=True, kw_only=True):

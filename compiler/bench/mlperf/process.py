@@ -77,6 +77,7 @@ def _work(order: Order, connection: Connection, fail: Callable[[BaseException], 
                     padded=system.padded,
                     gathered=system.gathered,
                     transfers=system.transfers,
+                    computing=tuple(system.computing),
                 )
             )
 

@@ -25,7 +25,10 @@ class System:
     """
 
     def __init__(self, executable: Executable, samples: Samples) -> None:
-        """Raises EdgetuneError where the package's tensors cannot be divided into samples."""
+        """`computing` has the seconds that the package's runs took, and the copies of their outputs, for each query.
+
+        Raises EdgetuneError where the package's tensors cannot be divided into samples.
+        """
         self.batch = batch_of(executable.manifest)
         self._executable = executable
         self._samples = samples
@@ -36,6 +39,7 @@ class System:
     def begin(self) -> None:
         """Count anew from here on."""
         self.batches = self.padded = self.gathered = 0
+        self.computing: list[float] = []
         self._before: list[Transfer] = []
         if isinstance(self._executable, RemoteExecutable):
             self._executable.transfers.clear()
@@ -76,16 +80,20 @@ class System:
     def answers(self, numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
         """Compute these samples, in batches; gives where in `numbers` each batch begins, and a row of bytes (uint8) for
         each of its samples. The rows are only good until the next batch."""
+        seconds = 0.0
         for start in range(0, len(numbers), self.batch):
             chunk = tuple(numbers[start : start + self.batch])
             run = self._ready.get(chunk)
             if run is None:
                 run = self._executable.prepare(self._inputs(chunk))
                 self.gathered += 1
+            started = time.perf_counter()
             outputs = run()
+            seconds += time.perf_counter() - started
             self.batches += 1
             self.padded += self.batch - len(chunk)
             yield start, _rows(list(outputs.values()), self.batch)[: len(chunk)]
+        self.computing.append(seconds)
 
     def shortest(self, samples: int, seconds: float) -> float:
         """Warm up for a run of `seconds`, with queries of `samples` loaded samples; the time that the shortest took."""

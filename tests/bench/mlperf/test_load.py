@@ -87,6 +87,7 @@ def test_single_stream(whole: Mlperf) -> None:
     figures = run.latency_ms
     assert figures is not None
     assert 0 < figures.min <= figures.p50 <= figures.p90 == figures.judged <= figures.p99 <= figures.max
+    assert 0 < figures.computing < figures.judged
     assert figures.early_stopping is not None
     assert figures.early_stopping >= figures.p90
     assert run.seconds is not None
