@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import cli
 from compiler.records.curves import curves
 from compiler.records.store import open_store
+from compiler.report.curves import draw_model
 from tests.records.samples import HASHES, WORKLOADS, failed, record, trace
 
 
@@ -74,3 +76,26 @@ def test_what_cannot_be_drawn_is_one_line(
     assert cli.main(["logs", "curve", "--logs", str(tmp_path / "logs"), *given]) == status
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1 and message in said[0]
+
+
+def test_of_many_curves_those_that_take_most_time_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = pytest.importorskip("matplotlib.figure", reason="matplotlib is not installed")
+    hashes = [f"{n:016x}" for n in range(30)]
+    found = curves([one for digest in hashes for one in times(3.0, 2.0, 1.0, workload=digest)])
+    names = {digest: f"task {n}" for n, digest in enumerate(hashes)}
+    drawn: list[list[str]] = []
+    save = figures.Figure.savefig
+
+    def noted(figure: Any, path: Path) -> None:
+        left, right = figure.axes
+        drawn.append([text.get_text() for text in left.get_legend().get_texts()])
+        drawn.append([label.get_text() for label in right.get_yticklabels()])
+        save(figure, path)
+
+    monkeypatch.setattr(figures.Figure, "savefig", noted)
+    draw_model(tmp_path / "p.png", found, names, [(name, 1.0) for name in names.values()], "30 tasks")
+    legend, bars = drawn
+    assert sorted(legend) == sorted([*(f"task {n}" for n in range(7)), "median of 30"])
+    assert bars[0] == "1  task 0"
+    assert bars[-1] == "10 more"
+    assert (tmp_path / "p.png").stat().st_size > 1000
