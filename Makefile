@@ -48,8 +48,9 @@ demo: setup
 	$(BIN)/edgetune bench $(OUT)/$(DEMO_MODEL).tar --vs onnxruntime --profile --json $(OUT)/results.jsonl
 	$(BIN)/edgetune report $(OUT)/results.jsonl -o $(OUT)/report.html
 
+# Blocks of neighbouring tests, which share what is made for them; who is done first takes from the other.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 board: setup
 	$(BIN)/python -m tests.runtime.emulation.board
