@@ -5,8 +5,8 @@ python -m benchmarks.gpu [--models alexnet,googlenet,resnet50] [--batch 1,128] [
 
 For each model, batch and precision: tune, compile from the records and without any, verify both, and measure them
 beside the peers in the same turns (`edgetune bench --vs`): images/s, percentiles, W from NVML, images/s/W, and per
-kernel the share of the measured peak. What is done is not done again: stop it and start it as you like. DIR gets the result lines
-(results.jsonl), the packages, and the records, as `edgetune logs export` writes them (records.jsonl).
+kernel the share of the measured peak. What is done is not done again: stop it and start it as you like. DIR gets the
+result lines (results.jsonl), the packages, and the records, as `edgetune logs export` writes them (records.jsonl).
 
 FP32 is FP32 on all sides: PyTorch and TensorRT run with TF32 off, and ours has no TF32. Peers that are not installed
 are left out, and said.

@@ -86,7 +86,7 @@ load = together(
     click.option(
         "--mlperf",
         metavar="SingleStream,Offline",
-        help="MLPerf's load too, by its own LoadGen: SingleStream, MultiStream, Offline; --seconds and --runs go for it.",
+        help="MLPerf's load too, by its own LoadGen: SingleStream, MultiStream, Offline; --seconds and --runs apply.",
     ),
     click.option(
         "--mlperf-mode",

@@ -4,6 +4,8 @@ It holds the peer to the order of calls that the real ones ask for: addresses be
 nothing read before the stream was waited for.
 """
 
+# ruff: noqa: N802 - functions are called as NVIDIA's are
+
 from __future__ import annotations
 
 import ctypes

@@ -15,7 +15,12 @@ from targets.toolchain import linker_command
 _DRIVER = """
 #include <stdlib.h>
 static float now;
-int cuEventCreate(void** event, unsigned flags) { float* made = malloc(sizeof *made); *made = -1; *event = made; return flags; }
+int cuEventCreate(void** event, unsigned flags) {
+  float* made = malloc(sizeof *made);
+  *made = -1;
+  *event = made;
+  return flags;
+}
 int cuEventRecord(void* event, void* stream) { *(float*)event = now += 0.0025f; return stream != 0; }
 int cuEventSynchronize(void* event) { return *(float*)event < 0 ? 600 : 0; }
 int cuEventElapsedTime(float* ms, void* first, void* last) { *ms = *(float*)last - *(float*)first; return 0; }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 
 from hypothesis import given
@@ -28,7 +29,7 @@ def test_a_file_follows_its_packet_however_the_stream_is_cut(packets: list[bytes
     stream = b"".join(map(packet, packets))
     edges = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)})
     relayed, places, found = b"", [], Packets(MARK)
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in itertools.pairwise(edges):
         for part, number in found.parts(memoryview(stream)[begin:end]):
             relayed += part
             if number:

@@ -15,7 +15,7 @@ _MOST_RUNS = 10_000
 
 
 class ProfileJob(Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
-    """`function` of the model, whose inputs are set; how many `runs`, and whether others warm it up; kind of `device`."""
+    """`function` of the model, whose inputs are set; how many `runs`, and whether others warm it up; the `device`."""
 
     function: str = "main"
     runs: int = 1
