@@ -22,7 +22,7 @@ from compiler.runtime.ssh.source import BundledAgents
 from compiler.version import tool_version
 from targets.toolchain import linker_command
 from tests.runtime import small
-from tests.runtime.ssh.server import ALIAS, Server, server, why_no_server
+from tests.runtime.ssh.server import ALIAS, Server, server
 from tests.waiting import wait_for
 
 ROOT = Path(cli.__file__).parent
@@ -31,9 +31,6 @@ AARCH64 = b"\x7fELF\x02\x01\x01".ljust(18, b"\0") + struct.pack("<H", 183) + byt
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    reason = why_no_server()
-    if reason is not None:
-        pytest.skip(reason)
     with server(tmp_path_factory.mktemp("deploy") / "server") as made:
         yield made
 
@@ -41,22 +38,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def board(shared: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A board with `edgetune` installed; `board` leads to it in the ~/.ssh of whoever runs the command."""
-    ssh = tmp_path / "desk" / ".ssh"
-    ssh.mkdir(parents=True)
-    shutil.copy(shared.config, ssh / "config")
-    shutil.copy(shared.known_hosts, ssh / "known_hosts")
     monkeypatch.setenv("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"))
-    monkeypatch.setenv("HOME", str(ssh.parent))
-    program = shared.bin / "edgetune"
-    program.write_text(
-        f'#!/bin/sh\n[ "$1" = --version ] && echo "edgetune, version {tool_version()}" && exit\n'
-        f'exec {sys.executable} {ROOT / "cli.py"} "$@"\n'
-    )
-    program.chmod(0o755)
+    monkeypatch.setenv("HOME", str(shared.desk(tmp_path / "desk")))
+    shared.install_edgetune()
     yield shared
-    for folder in (shared.home, shared.bin):
-        shutil.rmtree(folder)
-        folder.mkdir()
+    shared.clear()
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from compiler.records.store import open_store
 from tests.command import edgetune, edgetune_here, one_line
 from tests.runtime.agent import agents
 from tests.runtime.agent.agents import KINDS, Agent
-from tests.runtime.ssh.server import ALIAS, server, why_no_server
+from tests.runtime.ssh.server import ALIAS, server
 from tests.tuning import models
 
 
@@ -77,19 +75,10 @@ def test_where_to_tune_what_this_machine_is_not() -> None:
 
 @pytest.mark.slow
 def test_through_ssh(model: Path, tmp_path: Path) -> None:
-    reason = why_no_server()
-    if reason is not None:
-        pytest.skip(reason)
     with server(tmp_path / "server") as board:
-        ssh = tmp_path / "desk" / ".ssh"
-        ssh.mkdir(parents=True)
-        shutil.copy(board.config, ssh / "config")
-        shutil.copy(board.known_hosts, ssh / "known_hosts")
-        program = board.bin / "edgetune"
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(cli.__file__)}" "$@"\n')
-        program.chmod(0o755)
+        board.install_edgetune()
         done = edgetune(
             *("tune", model, "--ssh", ALIAS, "--trials", "6", "--threads", "1", "--logs", tmp_path / "logs"),
-            HOME=str(ssh.parent),
+            HOME=str(board.desk(tmp_path / "desk")),
         )
     assert f"the board {ALIAS} measured 6 trials" in done.stdout

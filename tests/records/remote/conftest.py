@@ -18,7 +18,7 @@ from compiler.records.remote.remote import Remote
 from compiler.records.remote.sftp import SftpRemote
 from tests.records.remote.hub_stand_in import StandIn
 from tests.records.remote.registry_server import Registry, registry
-from tests.runtime.ssh.server import Server, server, why_no_server
+from tests.runtime.ssh.server import Server, server
 
 Place = Callable[[], Remote]
 """Opens the same remote anew, as another user would."""
@@ -37,12 +37,7 @@ def own_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    reason = why_no_server()
-    if reason is not None:
-        pytest.skip(reason)
-    with server(tmp_path_factory.mktemp("ssh") / "server") as made:
-        made.stop()
-        made.start(extra="Subsystem sftp internal-sftp")
+    with server(tmp_path_factory.mktemp("ssh") / "server", extra="Subsystem sftp internal-sftp") as made:
         yield made
 
 

@@ -8,11 +8,15 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import pytest
+
+import cli
 
 SSHD = shutil.which("sshd") or next((p for p in ("/usr/sbin/sshd", "/usr/local/sbin/sshd") if Path(p).exists()), None)
 ALIAS = "board"
@@ -89,6 +93,26 @@ class Server:
         key = self.key
         self.config.write_text(f"{extra}\nHost {ALIAS}\n HostName 127.0.0.1\n Port {self.port}\n IdentityFile {key}\n")
 
+    def desk(self, folder: Path) -> Path:
+        """A home at `folder` from whose ~/.ssh `board` leads to the server."""
+        ssh = folder / ".ssh"
+        ssh.mkdir(parents=True)
+        shutil.copy(self.config, ssh / "config")
+        shutil.copy(self.known_hosts, ssh / "known_hosts")
+        return folder
+
+    def install_edgetune(self) -> None:
+        """Put this checkout's `edgetune` on the board's PATH."""
+        program = self.bin / "edgetune"
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{cli.__file__}" "$@"\n')
+        program.chmod(0o755)
+
+    def clear(self) -> None:
+        """Empty the board's home and what lies on its PATH."""
+        for folder in (self.home, self.bin):
+            shutil.rmtree(folder)
+            folder.mkdir()
+
     def sessions(self) -> list[psutil.Process]:
         """The processes of sshd that serve a connection each, and all that they started."""
         if self._process is None:
@@ -116,10 +140,15 @@ class Server:
 
 
 @contextlib.contextmanager
-def server(folder: Path) -> Iterator[Server]:
-    """A server that is gone afterwards."""
+def server(folder: Path, *, extra: str = "") -> Iterator[Server]:
+    """A server that is gone afterwards; `extra` are lines of sshd_config. Skips the test, with the reason, where none
+    can be started.
+    """
+    reason = why_no_server()
+    if reason is not None:
+        pytest.skip(reason)
     made = Server(folder)
-    made.start()
+    made.start(extra=extra)
     try:
         yield made
     finally:

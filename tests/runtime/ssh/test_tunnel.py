@@ -250,12 +250,7 @@ with open_agent("board", known_hosts=known_hosts, config=config) as address, soc
 @pytest.mark.parametrize("kind", ["python", "native"])
 def test_the_real_agents_end_with_the_desk_in_the_middle_of_a_session(board: Server, kind: str) -> None:
     if kind == "python":
-        path = board.bin / "edgetune"
-        serve = f'exec {sys.executable} {ROOT / "cli.py"} "$@"'
-        path.write_text(
-            f'#!/bin/sh\n[ "$1" = --version ] && echo "edgetune, version {tool_version()}" && exit\n{serve}\n'
-        )
-        path.chmod(0o755)
+        board.install_edgetune()
     elif linker_command() is None:
         pytest.skip("no C++ compiler to build the native agent with")
     with subprocess.Popen(
