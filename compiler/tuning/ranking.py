@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 SLOW_FLOPS = 1e9  # arithmetic operations a second of a kernel of which nothing is known
 RIVAL = 1.4  # times the fastest kernel of its layers, above which a kernel of another algorithm is not searched
-FRESH = 8.0  # a round of what was fast for similar kernels takes a quarter of the trials, and finds more than any other
+
+NOTHING: Mapping[str, float] = {}
 
 
 class Ranking:
@@ -22,13 +23,12 @@ class Ranking:
         self._layers = expanded.layers
 
     def next(
-        self, work: Sequence[Work], seconds: Mapping[str, float], count: int, fresh: Collection[str] = ()
+        self, work: Sequence[Work], seconds: Mapping[str, float], count: int, eager: Mapping[str, float] = NOTHING
     ) -> list[Work]:
         """Up to `count` of `work` that are worth searching now, the best first; `seconds` are best times by hash, and
-        `fresh` are the hashes of tasks for which there are candidates that were fast for similar kernels."""
+        `eager` is how many times as much a round of a task is worth of which something is known."""
         used = {digest for layer in self._layers for digest in [fastest(layer.tasks.values(), seconds)] if digest}
-        worth = {id(w): self._worth(w, seconds, used) * (FRESH if w.state.hash in fresh else 1.0) for w in work}
-        ranked = [(worth[id(w)], w) for w in work if not w.done]
+        ranked = [(self._worth(w, seconds, used) * eager.get(w.state.hash, 1.0), w) for w in work if not w.done]
         ranked.sort(key=lambda pair: -pair[0])
         return [w for value, w in ranked if value > 0][: max(1, count)]
 

@@ -132,8 +132,8 @@ class Session:
 
     def next(self, count: int, without: Sequence[Work] = ()) -> list[Work]:
         """Up to `count` tasks to search now, of those that are not in `without`."""
-        waiting = self._beginning.waiting if self._beginning else ()
-        return self.ranking.next([w for w in self.work if w not in without], self.seconds, count, waiting)
+        eager = self._beginning.eager if self._beginning else {}
+        return self.ranking.next([w for w in self.work if w not in without], self.seconds, count, eager)
 
     def propose(self, work: Work) -> list[Candidate]:
         """The next candidates of a task: what was fast for similar kernels, then what its search finds; none where that
@@ -208,10 +208,11 @@ class Session:
         return self.keep(Measured(trial, Outcome(error=error)))
 
     def note_round(self, work: Work, before: float | None) -> None:
-        """Note whether a round of a task, whose best time was `before`, has brought anything."""
+        """Note whether a round of a task, whose best time was `before`, has brought anything. What was tried before its
+        search began says nothing of that."""
         after = work.state.best_seconds
         improved = after is not None and (before is None or after < before * (1 - IMPROVEMENT))
-        work.stale = 0 if improved else work.stale + 1
+        work.stale = 0 if improved else work.stale + work.searching
 
     @property
     def seconds(self) -> dict[str, float]:

@@ -3,7 +3,7 @@
 Each of the nearest records has a vote, for the point of this kernel's spaces that its tiles come to lie on. A vote
 halves with each unit of distance between the kernels and devices, with each doubling by which the tiles had to give
 way, and with each `SLOWER` that the record is slower than its kernel's fastest. The points with most votes are the
-seeds.
+seeds, of several register tiles: whoever is near in size may have been fast by a tile that this kernel is slow by.
 """
 
 from __future__ import annotations
@@ -18,29 +18,41 @@ if TYPE_CHECKING:
     from compiler.records.nearest.lookup import Neighbour
     from compiler.tuning.search import Candidate, Search
 
-SEEDS = 3
-LEAST = 0.2  # of the most votes that a point has; with fewer a point is not worth a trial
+SEEDS = 4
+LEAST = 0.1  # of the most votes that a point has; with fewer a point is not worth a trial
+AGAIN = 0.5  # what votes count for a point of a space that has a seed already, and again for each further one
 SLOWER = 0.05
 
 
 def seeds(search: Search, neighbours: Sequence[Neighbour], tried: Collection[str] = ()) -> list[Candidate]:
     """Up to SEEDS candidates of `search`, the most voted first, but for what was `tried`. `neighbours` are of kernels
     of the same kind. The zero-trial schedule, which is always measured, is no seed but has its votes."""
-    spaces = [read_cuts(trace) for trace in search.traces]
-    if any(cuts is None for cuts in spaces) or not any(
-        cut.sampled is not None for cuts in spaces for cut in cuts or ()
-    ):
+    spaces = [cuts for trace in search.traces for cuts in [read_cuts(trace)] if cuts is not None]
+    if len(spaces) < len(search.traces) or not any(cut.sampled is not None for cuts in spaces for cut in cuts):
         return []  # a single schedule, or one of no family
-    ranked = votes(neighbours, [cuts or () for cuts in spaces])
+    ranked = votes(neighbours, spaces)
     found: list[Candidate] = []
-    default = search.default().id
-    for point, count in ranked:
-        if len(found) == SEEDS or count < LEAST * ranked[0][1]:
+    known = {*tried, search.default().id}
+    for point in varied([entry for entry in ranked if entry[1] >= LEAST * ranked[0][1]]):
+        if len(found) == SEEDS:
             break
         candidate = search.at(point.space, dict(point.choices))
-        if candidate is not None and candidate.id != default and candidate.id not in tried:
+        if candidate is not None and candidate.id not in known:
             found.append(candidate)
     return found
+
+
+def varied(ranked: Sequence[tuple[Point, float]]) -> list[Point]:
+    """The points of `ranked`, with their votes, in the order in which to try them: see AGAIN."""
+    left = list(ranked)
+    taken: dict[int, int] = defaultdict(int)
+    order: list[Point] = []
+    while left:
+        best = max(left, key=lambda entry: entry[1] * AGAIN ** taken[entry[0].space])
+        left.remove(best)
+        taken[best[0].space] += 1
+        order.append(best[0])
+    return order
 
 
 def votes(neighbours: Sequence[Neighbour], spaces: Sequence[Sequence[Cut]]) -> list[tuple[Point, float]]:

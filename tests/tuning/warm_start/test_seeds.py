@@ -15,7 +15,7 @@ from compiler.records.record import Record
 from compiler.records.workload import replay, workload_of
 from compiler.tuning.search import Candidate, Search
 from compiler.tuning.warm_start import seeds as module
-from compiler.tuning.warm_start.seeds import SEEDS, seeds, votes
+from compiler.tuning.warm_start.seeds import SEEDS, seeds, varied, votes
 from compiler.tuning.warm_start.tiling import Cut, Point, read_cuts
 from compiler.tvm_setup import prepare
 from tests.records.samples import record
@@ -149,3 +149,9 @@ def test_votes_for_one_point_add_up() -> None:
     ranked = votes([voter(4, 14, distance=1.0), voter(4, 14, distance=1.0), voter(2, 7, distance=0.5)], SPACES)
     assert [point.space for point, _ in ranked] == [1, 0]
     assert ranked[0][1] == 1.0
+
+
+def test_seeds_are_of_several_register_tiles() -> None:
+    a, b, c, d = (Point(space, ((0, (1, n)),)) for n, space in enumerate((0, 0, 1, 0)))
+    assert varied([(a, 1.0), (b, 0.9), (c, 0.5), (d, 0.8)]) == [a, c, b, d]
+    assert varied([]) == []
