@@ -226,7 +226,7 @@ def test_the_process_ends_cleanly_with_threads_at_work(tmp_path: Path, load: Loa
         for _ in range(1000):
             module["main"](tvm.runtime.tensor(np.zeros((64, 3), "float32")), out)
     """
-    for _ in range(5):
+    for _ in range(3):
         done = subprocess.run(
             [sys.executable, "-c", textwrap.dedent(code)],
             env={**os.environ, "TVM_NUM_THREADS": "4"},

@@ -8,7 +8,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
 TOKEN = "let-me-in"
@@ -122,18 +122,13 @@ def registry() -> Iterator[Registry]:
     import os
     from pathlib import Path
 
+from tests.records.remote.http_thread import http_thread
+
     held = Registry()
     handler = type("Handler", (_Handler,), {"held": held})
-    running = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    held.address = f"127.0.0.1:{running.server_address[1]}"
-    folder = Path(os.environ["DOCKER_CONFIG"])
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps({"auths": {held.address: {"auth": LOGIN.removeprefix("Basic ")}}}))
-    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with http_thread(handler) as held.address:
+        login = {"auths": {held.address: {"auth": LOGIN.removeprefix("Basic ")}}}
+        folder = Path(os.environ["DOCKER_CONFIG"])
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps(login))
         yield held
-    finally:
-        running.shutdown()
-        thread.join()
-        running.server_close()

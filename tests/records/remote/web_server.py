@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import threading
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
+
+from tests.records.remote.http_thread import http_thread
 
 
 class Web:
@@ -61,13 +62,6 @@ def serving(folder: Path) -> Iterator[Web]:
     """A server of `folder` at a free port of this machine."""
     web = Web()
     handler = type("Handler", (_Handler,), {"web": web})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(folder)))
-    web.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with http_thread(functools.partial(handler, directory=str(folder))) as address:
+        web.url = f"http://{address}"
         yield web
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
