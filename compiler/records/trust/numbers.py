@@ -50,7 +50,7 @@ def compare_first(store: Store, tasks: Mapping[str, tvm.IRModule], choose: Choos
         if not traces:
             break
         jobs = [{"module": as_json(tasks[workload]), "trace": trace} for (workload, _), trace in traces.items()]
-        found = [(*key, *said) for key, said in zip(traces, _compare(jobs, target), strict=True)]
+        found = [(*key, *said) for key, said in zip(traces, judge(jobs, target), strict=True)]
         verdicts.keep(store, found)
         report.compared += len(found)
         report.quarantined += sum(verdict is Verdict.QUARANTINED for _, _, verdict, _ in found)
@@ -58,8 +58,9 @@ def compare_first(store: Store, tasks: Mapping[str, tvm.IRModule], choose: Choos
     return report
 
 
-def _compare(jobs: list[dict[str, Any]], target: targets.Target) -> list[tuple[Verdict, str]]:
-    """The verdict on each of `jobs` (module and trace), and why.
+def judge(jobs: list[dict[str, Any]], target: targets.Target) -> list[tuple[Verdict, str]]:
+    """The verdict on each of `jobs` (`module` and `trace`), and why: CHECKED, QUARANTINED, or APPLIES where nothing can
+    be said.
 
     A job that fails takes its process with it. It is done once more, since the machine may have been busy, and then
     without the trace: where that fails as well, the kernel cannot be run here, whatever its schedule.

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import targets
+from compiler.records.record import Record
 from compiler.records.store import Store
 from compiler.records.trust import verdicts
-from compiler.records.trust.admission import admit
+from compiler.records.trust.admission import admit, as_json
 from compiler.records.trust.claims import Kernel, imported_records
+from compiler.records.trust.numbers import can_compare, judge
 from compiler.records.trust.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -75,7 +77,9 @@ def check_all(
     """Builds and runs what applies and is not checked yet, and keeps what came of it; counts in `report`.
 
     A kernel that computes something else, crashes, or does not end, where the plain one does all of it right, is
-    quarantined. Random inputs, the same for both; the difference allowed is tuning's.
+    quarantined. Random inputs, the same for both; the difference allowed is tuning's. Where that shows nothing, since
+    the machine is busy say, the zero-trial kernel takes the plain one's place, within limits of processor time: see
+    `numbers.judge`.
     """
     waiting = [
         (kernel, record)
@@ -84,6 +88,7 @@ def check_all(
         if verdicts.verdict_of(store, kernel.hash, record.trace_id) is Verdict.APPLIES
     ]
     references: dict[str, _Built] = {}
+    left: list[tuple[Kernel, Record, str]] = []
     for first in range(0, len(waiting), BATCH):
         some = waiting[first : first + BATCH]
         if progress is not None:
@@ -103,15 +108,29 @@ def check_all(
         for kernel, record in some:
             library = built.get(f"record-{record.id}", "its trace does not apply")
             outcome = _compare(library, references[kernel.hash], runner)
-            report.applies -= 1
             if isinstance(outcome, _Unclear):
-                report.notes.append(f"{kernel.name}: {record.id[:12]} could not be compared: {outcome.reason}")
-                report.unclear += 1
+                left.append((kernel, record, outcome.reason))
                 continue
             verdict = Verdict.CHECKED if outcome is None else Verdict.QUARANTINED
-            verdicts.keep(store, [(kernel.hash, record.trace_id, verdict, outcome or "")])
-            report.checked += outcome is None
-            report.quarantined += outcome is not None
+            _keep(store, kernel, record, verdict, outcome or "", report)
+    if left and progress is not None:
+        progress(f"Checking {len(left)} schedules again, within limits of processor time")
+    jobs = [{"module": as_json(kernel.mod), "trace": record.trace} for kernel, record, _ in left]
+    judged = judge(jobs, target) if left and can_compare(target) else [(Verdict.APPLIES, why) for _, _, why in left]
+    for (kernel, record, before), (verdict, reason) in zip(left, judged, strict=True):
+        _keep(store, kernel, record, verdict, reason or before, report)
+
+
+def _keep(store: Store, kernel: Kernel, record: Record, verdict: Verdict, reason: str, report: VerifyReport) -> None:
+    """Keeps what came of a check, and counts it."""
+    report.applies -= 1
+    if verdict is Verdict.APPLIES:
+        report.notes.append(f"{kernel.name}: {record.id[:12]} could not be compared: {reason}")
+        report.unclear += 1
+        return
+    verdicts.keep(store, [(kernel.hash, record.trace_id, verdict, reason if verdict is Verdict.QUARANTINED else "")])
+    report.checked += verdict is Verdict.CHECKED
+    report.quarantined += verdict is Verdict.QUARANTINED
 
 
 _Built = tuple[str, Any] | str  # a library and its arguments, or the line that says why there is none

@@ -174,6 +174,6 @@ def test_compiling_compares_before_it_uses(tmp_path: Path, monkeypatch: pytest.M
             db.execute("UPDATE verdicts SET verdict = 'applies'")
         # Each is found to compute something else: none is used, and the package is made without them.
         wrong = [(Verdict.QUARANTINED, "it computes something else")]
-        monkeypatch.setattr(numbers, "_compare", lambda jobs, target: wrong * len(jobs))
+        monkeypatch.setattr(numbers, "judge", lambda jobs, target: wrong * len(jobs))
         built = compile_model(model, TARGET, tmp_path / "b.so", store=store)
         assert built.used == []

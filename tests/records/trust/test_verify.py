@@ -9,7 +9,7 @@ import pytest
 
 import targets
 from compiler.records.store import Store
-from compiler.records.trust import remeasure, verdicts
+from compiler.records.trust import remeasure, verdicts, verify
 from compiler.records.trust.claims import foreign_workloads, imported_records, own_kernels
 from compiler.records.trust.remeasure import Comparison
 from compiler.records.trust.verdicts import Verdict
@@ -100,6 +100,26 @@ def test_what_becomes_of_libraries_that_do_not_run(builder: Pool, runner: LocalR
     assert isinstance(_compare(good, missing, runner), _Unclear)  # nobody knows whose fault it is
     assert isinstance(_compare(good, "crashed", runner), _Unclear)
     assert _compare("crashed", good, runner) == "it does not build: crashed"
+
+
+def test_what_shows_nothing_is_compared_within_limits_of_processor_time(
+    store: Store, builder: Pool, runner: LocalRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported(store, GOOD, PACKED)
+    monkeypatch.setattr(verify, "_compare", lambda *_: _Unclear("timed out after 30 s"))
+    report = verified(store, builder, runner, tmp_path)
+    assert (report.checked, report.quarantined, report.unclear, report.applies) == (2, 0, 0, 0)
+    for record in (GOOD, PACKED):
+        verdicts.keep(store, [(record.workload, record.trace_id, Verdict.APPLIES, "")])
+    said = [(Verdict.APPLIES, "not compared: MemoryError"), (Verdict.QUARANTINED, "it computes something else")]
+    monkeypatch.setattr(verify, "judge", lambda jobs, target: said)
+    report = verified(store, builder, runner, tmp_path)
+    assert (report.checked, report.quarantined, report.unclear, report.applies) == (0, 1, 1, 0)
+    assert "not compared: MemoryError" in report.notes[0]
+    monkeypatch.setattr(verify, "can_compare", lambda target: False)
+    report = verified(store, builder, runner, tmp_path)
+    assert (report.unclear, report.applies) == (1, 0)
+    assert "timed out after 30 s" in report.notes[0]
 
 
 def test_nothing_is_built_from_a_kernel_that_came_with_a_log(store: Store) -> None:
