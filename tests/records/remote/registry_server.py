@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
+from tests.records.remote.http_thread import http_thread
+
 TOKEN = "let-me-in"
 LOGIN = "Basic bWU6c2VjcmV0"  # me:secret
 PAGE = 2
@@ -121,8 +123,6 @@ def registry() -> Iterator[Registry]:
     """A registry at a free port of this machine, where `me` may write with `secret`, and docker knows that."""
     import os
     from pathlib import Path
-
-from tests.records.remote.http_thread import http_thread
 
     held = Registry()
     handler = type("Handler", (_Handler,), {"held": held})
