@@ -32,8 +32,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def installed(name: str) -> None:
     """Skips where the peer is not installed."""
     pytest.importorskip(name)
-    if name == "torch":
-        pytest.importorskip("onnx2torch")
 
 
 def agrees(peer: Any, model: Model, seeds: int = 2, rtol: float = 1e-4, atol: float = 1e-6) -> None:

@@ -31,8 +31,8 @@ class Peer:
 PEERS = {
     "onnxruntime": Peer("onnxruntime", ("cpu",), "pip install 'edgetune[peers]'"),
     "openvino": Peer("openvino", ("cpu",), "pip install 'edgetune[peers]'"),
-    "torch": Peer("torch", ("cpu", "cuda"), "pip install torch onnx2torch"),
-    "torch-compile": Peer("torch", ("cpu", "cuda"), "pip install torch onnx2torch"),
+    "torch": Peer("torch", ("cpu", "cuda"), "pip install torch"),
+    "torch-compile": Peer("torch", ("cpu", "cuda"), "pip install torch"),
     "onnxruntime-cuda": Peer("onnxruntime_cuda", ("cuda",), "pip install onnxruntime-gpu, in place of onnxruntime"),
     "tensorrt": Peer("tensorrt", ("cuda",), "pip install tensorrt cuda-bindings"),
 }
