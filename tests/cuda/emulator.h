@@ -67,6 +67,10 @@ static Index threadIdx, blockIdx;
 #define __logf logf
 #define __powf powf
 
+// The wait that is left out, by its number in the source.
+extern "C" int emulator_skipped;
+int emulator_skipped = -1;
+
 namespace emulator {
 
 // A copy to shared memory that has been asked for. It arrives when it is waited for, or at once: either shows another
@@ -93,6 +97,7 @@ static std::vector<Fiber> fibers;
 static int current;
 static void (*kernel)();
 static bool at_once;
+static long passed;  // waits that are over
 static uint32_t lanes[1024];
 
 static void yield() {
@@ -107,7 +112,10 @@ static void wait_for(int first, int last, int Fiber::*count) {
   for (;;) {
     bool all = true;
     for (int i = first; i < last; ++i) all = all && (fibers[i].done || fibers[i].*count >= mine);
-    if (all) return;
+    if (all) {
+      ++passed;
+      return;
+    }
     yield();
     current = self;
   }
@@ -177,6 +185,25 @@ static void body() {
   swapcontext(&fibers[current].context, &scheduler);
 }
 
+// Run a warp until each of its threads is done or waits for other warps: as far ahead of these as it may ever be, so
+// that what it must not write over yet is written over. Whether threads are left.
+static bool run_warp(int warp, int threads, int backwards) {
+  const int first = warp * 32, count = threads - first < 32 ? threads - first : 32;
+  for (;;) {
+    const long before = passed;
+    bool left = false;
+    for (int k = 0; k < count; ++k) {
+      const int i = first + (backwards ? count - 1 - k : k);
+      if (fibers[i].done) continue;
+      current = i;
+      threadIdx = fibers[i].index;
+      swapcontext(&scheduler, &fibers[i].context);
+      left = left || !fibers[i].done;
+    }
+    if (!left || passed == before) return left;
+  }
+}
+
 // `backwards`: the last thread runs first, and asynchronous copies arrive at once.
 static void launch(void (*run)(), const int* grid, const int* block, int backwards) {
   kernel = run;
@@ -202,16 +229,10 @@ static void launch(void (*run)(), const int* grid, const int* block, int backwar
           fiber.context.uc_link = nullptr;
           makecontext(&fiber.context, body, 0);
         }
+        const int warps = (threads + 31) / 32;
         for (bool left = true; left;) {
           left = false;
-          for (int k = 0; k < threads; ++k) {
-            const int i = backwards ? threads - 1 - k : k;
-            if (fibers[i].done) continue;
-            current = i;
-            threadIdx = fibers[i].index;
-            swapcontext(&scheduler, &fibers[i].context);
-            left = left || !fibers[i].done;
-          }
+          for (int w = 0; w < warps; ++w) left = run_warp(backwards ? warps - 1 - w : w, threads, backwards) || left;
         }
       }
 }

@@ -23,6 +23,8 @@ from tests.schedules.kernels_for_tests import Case
 
 HEADER = Path(__file__).with_name("emulator.h")
 _SIGNATURE = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\(\d+\) )?(\w+)\(([^)]*)\) \{')
+_KERNEL = 'extern "C" __global__'
+_WAITS = re.compile(r"(?:__syncthreads|tvm_builtin_ptx_cp_async_wait_group\w*)\(\);")
 _SHARED = re.compile(r"extern __shared__ __align__\((\d+)\) (\w+) (\w+)\[\];")
 _COPY = re.compile(r"__device__ void (ptx_cp_async_legacy_(pred_)?c[ag]_(\d+)_(\d+)_(\d+))\(")
 _OWN = re.compile(r"^__device__ __forceinline__ void edgetune_\w+\(.*?^}", re.M | re.S)
@@ -72,28 +74,49 @@ def _bound(node: tirx.Stmt) -> Iterator[tuple[str, int]]:
         yield from _bound(node.block.body)
 
 
+class Program:
+    """A scheduled task compiled for the CPU."""
+
+    def __init__(self, sch: s_tir.Schedule, target: tvm.target.Target, folder: Path, skippable: bool = False) -> None:
+        """With `skippable` each wait of the source can be left out; `waits` counts them."""
+        self.func = sch.mod["main"]
+        source = cuda_source(sch.mod, target)
+        self.kernels = _SIGNATURE.findall(source)
+        self.launches = extents(self.func)
+        assert len(self.kernels) == len(self.launches)
+        self.waits = 0
+        if skippable:
+            headers, kernel, rest = source.partition(_KERNEL)
+            source = headers + kernel + _WAITS.sub(self._numbered, rest)
+        self.library = _compiled(source, self.kernels, folder)
+
+    def _numbered(self, match: re.Match[str]) -> str:
+        self.waits += 1
+        return f"if (emulator_skipped != {self.waits - 1}) {match.group()}"
+
+    def __call__(self, case: Case, backwards: bool, skipped: int = -1) -> np.ndarray:
+        """What the task computes, without the wait of this number; what it does not write is NaN, or the least
+        integer."""
+        ctypes.c_int.in_dll(self.library, "emulator_skipped").value = skipped
+        arrays: dict[str, np.ndarray] = {}
+        for param, argument in zip(self.func.params[:-1], case.arguments, strict=True):
+            arrays[str(param.name)] = np.ascontiguousarray(argument)
+        out = _empty(self.func.params[-1])
+        arrays[str(self.func.params[-1].name)] = out
+        for buffer in self.func.body.block.alloc_buffers:
+            if buffer.scope() in ("", "global"):
+                arrays[str(buffer.name).replace(".", "_")] = _empty(buffer)
+        for (name, parameters), launch in zip(self.kernels, self.launches, strict=True):
+            names = [p.split()[-1].removesuffix("_ptr") for p in parameters.split(",")]
+            pointers = (ctypes.c_void_p * len(names))(*(arrays[n].ctypes.data for n in names))
+            sizes = [launch.get(axis, 1) for axis in _AXES]
+            getattr(self.library, f"launch_{name}")(pointers, (ctypes.c_int * 6)(*sizes), int(backwards))
+        return out
+
+
 def run(sch: s_tir.Schedule, case: Case, target: tvm.target.Target, folder: Path, backwards: bool) -> np.ndarray:
     """What the scheduled task computes; what it does not write is NaN, or the least integer."""
-    func = sch.mod["main"]
-    source = cuda_source(sch.mod, target)
-    kernels = _SIGNATURE.findall(source)
-    launches = extents(func)
-    assert len(kernels) == len(launches)
-    library = _compiled(source, kernels, folder)
-    arrays: dict[str, np.ndarray] = {}
-    for param, argument in zip(func.params[:-1], case.arguments, strict=True):
-        arrays[str(param.name)] = np.ascontiguousarray(argument)
-    out = _empty(func.params[-1])
-    arrays[str(func.params[-1].name)] = out
-    for buffer in func.body.block.alloc_buffers:
-        if buffer.scope() in ("", "global"):
-            arrays[str(buffer.name).replace(".", "_")] = _empty(buffer)
-    for index, (name, parameters) in enumerate(kernels):
-        names = [p.split()[-1].removesuffix("_ptr") for p in parameters.split(",")]
-        pointers = (ctypes.c_void_p * len(names))(*(arrays[n].ctypes.data for n in names))
-        sizes = [launches[index].get(axis, 1) for axis in _AXES]
-        getattr(library, f"launch_{name}")(pointers, (ctypes.c_int * 6)(*sizes), int(backwards))
-    return out
+    return Program(sch, target, folder)(case, backwards)
 
 
 def _empty(buffer: tirx.Var) -> np.ndarray:

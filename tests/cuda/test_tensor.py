@@ -19,7 +19,7 @@ from compiler.graph.scheduling import hardware_of, zero_trial
 from schedules.cuda import half, tensor, tiles, winograd
 from schedules.cuda.tensor_tiles import TensorTile
 from targets import cuda_toolkit
-from tests.cuda.emulator import cuda_source, run
+from tests.cuda.emulator import Program, cuda_source, run
 from tests.cuda.half_cases import HALF, half_conv, half_dense
 from tests.schedules.kernels_for_tests import Case, conv_case, dense_case, grouped_case, winograd_case
 
@@ -62,7 +62,8 @@ IN_PAIRS = 5e-3  # and sums of up to 16 products are
 
 def error_of(case: Case, found: np.ndarray) -> float:
     assert found.shape == case.expected.shape
-    return float(np.abs(found.astype("float64") - case.expected).max() / max(1.0, np.abs(case.expected).max()))
+    error = float(np.abs(found.astype("float64") - case.expected).max() / max(1.0, np.abs(case.expected).max()))
+    return np.inf if np.isnan(error) else error
 
 
 @pytest.mark.parametrize(
@@ -97,6 +98,20 @@ def test_pieces_are_copied_asynchronously(name: str, tile: str, backwards: bool,
     sch = s_tir.Schedule(case.task, debug_mask="none")
     tensor.schedule(sch, TILES[tile], hardware_of(ORIN))
     assert error_of(case, run(sch, case, ORIN.to_tvm(), tmp_path, backwards)) < case.tolerance
+
+
+def test_no_wait_is_one_too_many_and_the_emulator_finds_every_missing_one(tmp_path: Path) -> None:
+    """Of each wait for threads and for copies: without it, threads in one order or the other compute something else."""
+    case = half_conv((1, 6, 7, 32), 32, pads=(1,))
+    sch = s_tir.Schedule(case.task, debug_mask="none")
+    tensor.schedule(sch, TensorTile(2, 2, 2, 1, 32, 3), hardware_of(ORIN))
+    program = Program(sch, ORIN.to_tvm(), tmp_path, skippable=True)
+    orders = (False, True)
+    assert all(error_of(case, program(case, backwards)) < case.tolerance for backwards in orders)
+    assert program.waits == 10
+    for skipped in range(program.waits):
+        errors = [error_of(case, program(case, backwards, skipped)) for backwards in orders]
+        assert not max(errors) < 0.05, f"wait {skipped} is not missed: {errors}"
 
 
 def test_both_factors_are_copied_by_16_bytes_where_neighbours_are() -> None:
