@@ -13,7 +13,7 @@ import targets
 from compiler.build import compile_model
 from compiler.frontend import load
 from targets import cuda_toolkit
-from tests.command import edgetune, one_line
+from tests.command import edgetune_here, one_line
 from tests.runtime.emulation.board import UnavailableError, emulated_agent, python_agent
 
 pytestmark = pytest.mark.skipif(
@@ -52,7 +52,7 @@ print(json.dumps(said))
 @pytest.fixture(scope="module")
 def package(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("package") / "small.tar"
-    edgetune("compile", str(small), "--target", "jetson-orin", "-o", str(path), "--zero-trial")
+    edgetune_here("compile", str(small), "--target", "jetson-orin", "-o", str(path), "--zero-trial")
     return path
 
 
@@ -72,7 +72,7 @@ def test_the_hosts_side_loads_and_the_gpus_is_refused(package: Path) -> None:
 
 def test_the_desk_refuses_it_for_a_board_without_a_gpu(package: Path) -> None:
     with emulated_agent("native") as (host, port):
-        refused = one_line(edgetune("run", str(package), "--rpc", f"{host}:{port}", check=None).stderr)
+        refused = one_line(edgetune_here("run", str(package), "--rpc", f"{host}:{port}", check=None).stderr)
     assert "NVIDIA GPU" in refused and "jetson-orin" in refused
 
 

@@ -203,7 +203,9 @@ class Slot(threading.Thread):
             self._send(library)
         for role in ("candidate", "reference"):
             asked[role] = asked[role].rpartition("/")[2]
-        outcome = self._ask("check", {**asked, "threads": self._fleet.threads}, job.timeout)
+        outcome = self._ask(
+            "check", {**asked, "threads": self._fleet.threads, "device": self._fleet.device}, job.timeout
+        )
         return self._judge(outcome, "difference")
 
     def _send(self, library: str) -> None:

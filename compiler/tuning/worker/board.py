@@ -74,14 +74,15 @@ class BoardSession:
         finally:
             self._remove(job["library"])
 
-    def check(self, candidate: str, reference: str, arguments: list[Any], threads: int) -> Answer:
-        """Compare two libraries that were sent, as compiler/tuning/worker/check.py does. Answers with `difference`."""
+    def check(self, candidate: str, reference: str, arguments: list[Any], threads: int, device: str = "cpu") -> Answer:
+        """Compare two libraries that were sent, as compiler/tuning/worker/check.py does, on a `device` of the board
+        (`cpu`, `cuda`). Answers with `difference`."""
         from compiler.tuning.worker.check import compare
 
         try:
             difference = compare(
-                lambda inputs: self._run(candidate, inputs, arguments[-1], threads),
-                lambda inputs: self._run(reference, inputs, arguments[-1], threads),
+                lambda inputs: self._run(candidate, inputs, arguments[-1], threads, device),
+                lambda inputs: self._run(reference, inputs, arguments[-1], threads, device),
                 arguments,
             )
             return {"difference": difference}
@@ -99,7 +100,7 @@ class BoardSession:
         """Have the board wait until it is cooler than `celsius`, at most `seconds`: `cool_down` of the protocol."""
         return self._json("edgetune.cool_down", celsius, seconds)
 
-    def _run(self, library: str, inputs: list[Any], output: Any, threads: int) -> Any:
+    def _run(self, library: str, inputs: list[Any], output: Any, threads: int, kind: str) -> Any:
         import numpy as np
         import tvm
 
@@ -107,7 +108,7 @@ class BoardSession:
 
         if self._connection is None:
             raise EdgetuneError("there is no session")
-        device = self._connection.remote.cpu()
+        device = self._connection.remote.device(kind, 0)
         module = self._connection.remote.load_module(library)
         set_library_threads(module, threads)
         result = tvm.runtime.tensor(np.zeros(*output), device)
