@@ -125,6 +125,7 @@ def test_tune_keeps_records_that_compile_uses(small_onnx: Path, tmp_path: Path) 
     # Every task is measured before any is measured twice.
     assert all(task["trials"] >= 1 for task in summary["tasks"])
     assert "GFLOP/s" in done.stdout
+    assert ": starts from no records\n" in done.stderr
     assert "trials 12/12" not in done.stdout, "progress is no result"
     assert "\x1b" not in done.stdout + done.stderr
     with open_store(logs) as store:
