@@ -44,6 +44,8 @@ PHASES = ("cold", "kernels", "batch", "again", "picture")
 RUNS = PHASES[:3]
 WITHIN = 0.01
 ASKED = 0.2
+ENDED = "benchmark: the run has ended"
+TICKS = [digit * 10**power for power in range(1, 5) for digit in (1, 2, 5)]
 
 
 def main() -> int:
@@ -90,9 +92,7 @@ def done(folder: Path, phase: str) -> bool:
 def run(phase: str, options: argparse.Namespace) -> None:
     """Tune the model in the phase's store, and write its curve."""
     import targets
-    from compiler.frontend import load
     from compiler.records.store import open_store
-    from compiler.tuning.tune import Budget, tune
 
     target = targets.get("native")
     sources: list[tuple[str, int | None]] = []
@@ -104,24 +104,9 @@ def run(phase: str, options: argparse.Namespace) -> None:
         for source, batch in sources:
             given, of = give(store, source, batch, target, options.logs)
             print(f"{phase}: records of {given} of {of} kernels of {source}{f' at batch {batch}' if batch else ''}")
-        shown = [0]
-
-        def progress(state: Any) -> None:
-            if state.trials >= shown[0] + 100:
-                shown[0] = state.trials
-                latency = "" if state.latency_seconds is None else f", model about {1e3 * state.latency_seconds:.2f} ms"
-                print(f"{phase}: {state.trials} trials in {state.seconds:.0f} s{latency}", flush=True)
-
-        summary = tune(
-            load(options.model),
-            target,
-            store=store,
-            budget=Budget(trials=options.trials, seconds=60 * options.minutes),
-            seed=options.seed,
-            progress=progress,
-        )
-        if summary.interrupted:
-            sys.exit(f"{phase}: interrupted; the same command goes on")
+        note = store.note(ENDED)
+        # A run that has ended would begin anew, and go on from its own records.
+        ended = json.loads(note) if note else tuned(store, phase, target, options)
         trials = own_trials(store)
         latency = curve(_expanded(options.model), trials, _cost)
     found = {
@@ -129,17 +114,41 @@ def run(phase: str, options: argparse.Namespace) -> None:
         "model": options.model,
         "device": targets.fingerprint(target).id,
         "sources": sources,
-        "begins": vars(summary.begins),
-        "trials": summary.trials,
-        "failed": summary.failed,
-        "seconds": summary.seconds,
-        "ended": summary.ended,
-        "spent": summary.spent,
+        **ended,
         "curve": latency,
         "when": [round((_time(r) - _time(trials[0])).total_seconds(), 2) for r in trials],
     }
     _result(options.folder, phase).write_text(json.dumps(found))
-    print(f"{phase}: {summary.trials} trials in {summary.seconds:.0f} s, ended because {summary.ended}")
+    print(f"{phase}: {ended['trials']} trials in {ended['seconds']:.0f} s, ended because {ended['ended']}")
+
+
+def tuned(store: Store, phase: str, target: Any, options: argparse.Namespace) -> dict[str, Any]:
+    """Tune the model, going on with what was cut off; how it ended, which is noted in the store."""
+    from compiler.frontend import load
+    from compiler.tuning.tune import Budget, tune
+
+    shown = [0]
+
+    def progress(state: Any) -> None:
+        if state.trials >= shown[0] + 100:
+            shown[0] = state.trials
+            latency = "" if state.latency_seconds is None else f", model about {1e3 * state.latency_seconds:.2f} ms"
+            print(f"{phase}: {state.trials} trials in {state.seconds:.0f} s{latency}", flush=True)
+
+    summary = tune(
+        load(options.model),
+        target,
+        store=store,
+        budget=Budget(trials=options.trials, seconds=60 * options.minutes),
+        seed=options.seed,
+        progress=progress,
+    )
+    if summary.interrupted:
+        sys.exit(f"{phase}: interrupted; the same command goes on")
+    ended = {name: getattr(summary, name) for name in ("trials", "failed", "seconds", "ended", "spent")}
+    ended["begins"] = vars(summary.begins)
+    store.set_note(ENDED, json.dumps(ended))
+    return ended
 
 
 def give(store: Store, model: str, batch: int | None, target: Any, logs: Path | None) -> tuple[int, int]:
@@ -344,7 +353,7 @@ def draw(path: Path, kinds: Mapping[str, Mapping[str, Sequence[float | None]]]) 
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.5 * len(kinds), 4.5), layout="constrained")
-    axes = figure.subplots(1, len(kinds), squeeze=False, sharey=True)[0]
+    axes = figure.subplots(1, len(kinds), squeeze=False)[0]
     for place, (kind, curves) in zip(axes, kinds.items(), strict=True):
         for phase, values in curves.items():
             points = [(n, 1e3 * value) for n, value in enumerate(values, 1) if value is not None]
@@ -352,6 +361,9 @@ def draw(path: Path, kinds: Mapping[str, Mapping[str, Sequence[float | None]]]) 
         goal = 1e3 * (1 + WITHIN) * curves["cold"][-1]
         place.axhline(goal, color="grey", linewidth=0.7, linestyle="dotted", label="within 1 % of the cold run's end")
         place.set_xscale("log")
+        longest = max(map(len, curves.values()))
+        place.set_xticks([n for n in TICKS if n <= longest], minor=False)
+        place.minorticks_off()
         place.xaxis.set_major_formatter("{x:.0f}")
         place.set(xlabel="trials", ylabel="sum of the layers' kernels, ms", title=kind)
         place.legend(fontsize="small")
