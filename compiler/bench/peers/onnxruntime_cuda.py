@@ -29,7 +29,7 @@ class OnnxRuntimeCuda(BoundPeer):
     name = "onnxruntime-cuda"
 
     def __init__(self, model: Model, threads: int, precision: str, device: str = "cuda") -> None:
-        """Raises ImportError where ONNX Runtime is missing or has no such provider, RuntimeError where there is no GPU."""
+        """Raises ImportError where ONNX Runtime is missing or has no such provider; RuntimeError without a GPU."""
         import onnxruntime
 
         if PROVIDER not in onnxruntime.get_available_providers():
