@@ -25,12 +25,15 @@ MAX_INTEGER = 2**31 - 1
 MAX_ANNOTATION = 4_096  # an unroll step or a thread count beyond this only serves to exhaust a compiler
 MAX_INDEX = 256  # of a buffer, an axis, a block
 MAX_TILES = 16
+MAX_PADDING = 4_096  # elements that an axis is made a multiple of
 MAX_ALIGNMENT = 128  # elements; it pads each row
 
 _VARIABLE = re.compile(r"[blv][0-9]{1,6}")
 _NAME = re.compile(r"[A-Za-z0-9_.\-]{0,200}")
 _SCOPE = re.compile(r"global|shared|shared\.dyn|local|warp|wmma\.(?:matrix_[ab]|accumulator)|m16n8k8\.matrix[ABC]")
 _THREAD = re.compile(r"(?:blockIdx|threadIdx|vthread)\.[xyz]|vthread")
+
+_ROUNDED = re.compile(r"float16")
 
 _Check = Callable[[Any], bool]
 
@@ -69,7 +72,8 @@ _number = _whole(-MAX_INTEGER, MAX_INTEGER)
 _name, _scope = _text(_NAME), _text(_SCOPE)
 
 # Attributes of each instruction, by position. Those that no search of ours or of MetaSchedule writes are not here, nor
-# those that change types or hide accesses (UnsafeSetDType, UnsafeHideBufferAccess, AnnotateBufferAccess).
+# those that hide accesses (UnsafeHideBufferAccess, AnnotateBufferAccess). Of those that change types, only what is
+# kept between two blocks may become float16, which rounds it.
 _ATTRIBUTES: dict[str, tuple[_Check, ...]] = {
     **dict.fromkeys(
         ("GetLoops", "GetChildBlocks", "GetProducers", "GetConsumers", "GetOutputBlocks", "SampleComputeLocation"), ()
@@ -86,6 +90,8 @@ _ATTRIBUTES: dict[str, tuple[_Check, ...]] = {
     "Split": (_flag, _flag),
     "Bind": (_text(_THREAD),),
     "ReIndex": (_index, _flag),
+    "PadEinsum": (_list_of(_whole(1, MAX_PADDING)),),
+    "UnsafeSetDType": (_index, _text(_ROUNDED)),
     "RFactor": (_relative,),
     "StorageAlign": (_index, _relative, _whole(0, MAX_ALIGNMENT), _whole(0, MAX_ALIGNMENT)),
     "Tensorize": (_name, _flag),

@@ -62,8 +62,13 @@ def replay(trace: str, mod: tvm.IRModule) -> Schedule:
     """
     from tvm.s_tir import Schedule, Trace
 
+    import schedules.cuda
+
     value = json.loads(trace)
     check_trace(value)
+    named = [str(attributes[0]) for name, _, attributes, _ in value[0] if name == "Tensorize"]
+    if named:
+        schedules.cuda.register_intrinsics(named)
     schedule = Schedule(mod, error_render_level="none")
     try:
         Trace.apply_json_to_schedule(value, schedule)

@@ -3,17 +3,31 @@ tuning."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 
 from tvm import s_tir
 
-from . import elementwise, gemm, gemv, half, rows, tensor, window, winograd
+from . import elementwise, gemm, gemv, half, intrinsics, rows, tensor, window, winograd
 from .blocks import NotApplicable
 from .gpu import Gpu
+
+_HALF = re.compile(r"edgetune\.half\.([24])x([24])")
 
 FAMILIES = (tensor, half, gemm, gemv, winograd, window, rows)
 
 Space = Callable[[s_tir.Schedule], None]
+
+
+def register_intrinsics(names: Iterable[str]) -> None:
+    """Make those of the tensor intrinsics `names` that are ours known to TVM: what a schedule from elsewhere, or of
+    another process, names."""
+    for name in names:
+        size = _HALF.fullmatch(name)
+        if size is not None:
+            half.multiply(int(size[1]), int(size[2]))
+        elif name in intrinsics.NAMES:
+            intrinsics.register()
 
 
 def spaces(sch: s_tir.Schedule, gpu: Gpu) -> list[Space]:

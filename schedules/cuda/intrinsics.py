@@ -24,6 +24,7 @@ LOAD_SECOND = "edgetune.tile.load_second"
 ZERO = "edgetune.tile.zero"
 MULTIPLY = "edgetune.tile.multiply"
 STORE = "edgetune.tile.store"
+NAMES = frozenset((LOAD_FIRST, LOAD_SECOND, ZERO, MULTIPLY, STORE))
 
 
 class _Tile(NamedTuple):

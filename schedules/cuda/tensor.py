@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from tvm import s_tir
+from tvm import arith, s_tir
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from . import gemm, intrinsics, product, tensor_tiles, tiles
@@ -73,10 +73,18 @@ def copied(sch: s_tir.Schedule, anchor: SBlockRV, described: tiles.Product, gpu:
     """Whether the pieces can be copied asynchronously: both factors FP16 in memory, neighbours for 4 bytes at least."""
     return (
         gpu.asynchronous
+        and neighbours(sch, anchor)
         and stored_type(sch, anchor, 0) == stored_type(sch, anchor, 1) == STORED
         and described.depth_unit % 2 == 0
         and described.n % 2 == 0
     )
+
+
+def neighbours(sch: s_tir.Schedule, anchor: SBlockRV) -> bool:
+    """Whether neighbours in the sum are neighbours in memory: behind a channel shuffle they are not."""
+    block = sch.get(anchor)
+    channel = block.reads[0].region[-1].min
+    return bool(arith.detect_linear_equation(channel, [block.iter_vars[-1].var]))
 
 
 def _width(unit: int, dtype: str) -> int:
@@ -104,7 +112,7 @@ def schedule(sch: s_tir.Schedule, tile: TensorTile, gpu: Gpu) -> None:
     described = product.describe(sch, anchor, roles)
     asynchronous = copied(sch, anchor, described, gpu)
     widths = (
-        _width(described.depth_unit, str(sch.get(anchor).reads[0].source.dtype)),
+        _width(described.depth_unit if neighbours(sch, anchor) else 1, str(sch.get(anchor).reads[0].source.dtype)),
         _width(described.n, STORED),
     )
     name = sch.get(anchor).name_hint

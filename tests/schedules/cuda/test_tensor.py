@@ -6,9 +6,11 @@ from functools import partial
 
 import pytest
 from tvm import s_tir
+from tvm.s_tir import TensorIntrin
 
 import schedules.cuda
 from compiler.graph.scheduling import design_spaces
+from compiler.records.workload import replay, trace_text
 from schedules.cuda import half, tensor, tensor_tiles, tiles
 from schedules.cuda.blocks import NotApplicable
 from schedules.cuda.gpu import gpu
@@ -101,3 +103,24 @@ def test_the_search_is_offered_other_tiles_and_steps_of_unrolling() -> None:
     assert len({str(sch.mod.script()) for sch in offered}) == len(offered)
     for sch in offered:
         assert any(str(inst.kind.name) == "SampleCategorical" for inst in sch.trace.insts)
+
+
+@pytest.mark.parametrize("kernel", ["copied", "rounded, in parts", "in pairs", "of FP32"])
+def test_traces_are_kept_and_replayed_elsewhere(kernel: str) -> None:
+    """What tuning finds is kept as a trace; another process knows the intrinsics only by the names in it."""
+    orin, tx1 = gpu(87, 16, memory_gb_s=204.8), gpu(53, 2, memory_gb_s=25.6)
+    make, hardware = {
+        "copied": (partial(half_conv, (1, 14, 14, 64), 64, pads=(1,)), orin),
+        "rounded, in parts": (partial(conv_case, (1, 7, 7, 512), 64, pads=(1,), storage=HALF), orin),
+        "in pairs": (partial(conv_case, (1, 8, 8, 16), 16, storage=HALF), tx1),
+        "of FP32": (partial(conv_case, (1, 7, 7, 512), 64, pads=(1,)), orin),
+    }[kernel]
+    task = make().task
+    for sch in design_spaces(task, hardware)[:2]:
+        again = replay(trace_text(sch), task)
+        assert again.mod.script() == sch.mod.script()
+
+
+def test_only_known_intrinsics_are_registered() -> None:
+    schedules.cuda.register_intrinsics(["edgetune.half.8x8", "edgetune.tile.other", "dot_4x4_i8i8s32"])
+    assert TensorIntrin.get("edgetune.half.8x8", allow_missing=True) is None
