@@ -41,6 +41,26 @@ def test_a_known_trace_is_accepted() -> None:
             assert KNOWN.accepts(trace(4, unroll).encode())
 
 
+@pytest.mark.parametrize(
+    "instructions",
+    [
+        # Lists within inputs and texts that look like the end of an instruction or of all of them.
+        [["GetSBlock", [], ["x", "main"], ["b0"]], ["Annotate", ["b0", [0, 1]], ["software_pipeline_stage"], []]],
+        [["GetSBlock", [], ["x", "main"], ["b0"]], ["CacheRead", ["b0", ["b0"]], [0, "global"], ["b1"]]],
+        [["GetSBlock", [], ["x", "main"], ["b0"]], ["Annotate", ["b0", [[0], [1]]], ["software_pipeline_order"], []]],
+        [["GetSBlock", [], [']],["', "main"], ["b0"]]],
+        [["GetSBlock", [], ["]]],[", "main"], ["b0"]]],
+        [],
+        [[]],
+    ],
+)
+def test_lists_and_texts_that_look_like_the_end_of_something(instructions: list[Any]) -> None:
+    for decisions in ([], [[0, 1]], [[1, [[2]]]]):
+        text = canonical_bytes([instructions, decisions])
+        for _ in range(2):
+            assert KNOWN.accepts(text) <= passes(text)
+
+
 _PART = st.one_of(
     st.integers(-5, 2**32),
     st.sampled_from(["b0", "l1", "v3", "v4", "l9", "None", "", "GetLoops", "Parallel", "pragma_import_c", 0.5, None]),

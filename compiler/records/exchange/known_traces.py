@@ -23,8 +23,9 @@ MOST_BYTES = 64 << 10
 MOST_HELD = 2_000_000
 
 _Integer = Annotated[int, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)]
-_parts = msgspec.json.Decoder(tuple[msgspec.Raw, list[tuple[int, _Integer | list[_Integer]]]])
-_instructions = msgspec.json.Decoder(list[msgspec.Raw])
+_decisions = msgspec.json.Decoder(list[tuple[int, _Integer | list[_Integer]]])
+# In canonical form: [[["Name",inputs,attributes,[outputs]],["Name",...]],decisions]
+_BEGIN, _BETWEEN, _END, _DECIDED = b'[[["', b']],["', b"]]]", b"]]],["
 _encode = msgspec.json.Encoder().encode
 
 
@@ -54,30 +55,38 @@ class KnownTraces:
 
     def accepts(self, trace: bytes) -> bool:
         """Whether the trace is canonical JSON and surely keeps all rules; False where that takes a full check."""
+        # A search for bytes does not know what lies within lists and texts. Where it cuts at a wrong place, what it
+        # cuts out is no instruction, or no list of decisions; what is both is the trace, since nothing is left out.
+        end = trace.rfind(_DECIDED) + len(_END)
+        if end < len(_END) or not trace.startswith(_BEGIN):
+            return False
         try:
-            instructions, decisions = _parts.decode(trace)
-            text = bytes(instructions)
-            if b"[" + text + b"," + _encode(decisions) + b"]" != trace:
+            decisions = _decisions.decode(trace[end + 1 : -1])
+            if trace[end:] != b"," + _encode(decisions) + b"]":
                 return False
+            text = trace[len(_BEGIN) : end - len(_END)]
             key = hashlib.sha256(text).digest()  # a hundred bytes for each list, whatever its length
             sampled = self._lists.get(key)
             if sampled is None:
                 sampled = self._walk(text)
-                if sampled is not None:
-                    if len(self._lists) >= self._most_lists:
-                        self._lists.clear()
-                    self._lists[key] = sampled
+                if sampled is None:
+                    return False
+                if len(self._lists) >= self._most_lists:
+                    self._lists.clear()
+                self._lists[key] = sampled
         except (msgspec.MsgspecError, EdgetuneError, RecursionError, UnicodeError):
             return False
         decided = {index for index, _ in decisions}
-        return sampled is not None and decided == sampled and len(decided) == len(decisions)
+        return decided == sampled and len(decided) == len(decisions)
 
     def _walk(self, text: bytes) -> frozenset[int] | None:
-        """The instructions that need a decision; None where the list is not in canonical form."""
-        parts = [bytes(part) for part in _instructions.decode(text)]
-        # It is valid JSON, so where one byte lies between two parts it is the comma.
-        spaced = sum(map(len, parts)) + max(0, len(parts) - 1) + 2 != len(text)
-        if len(parts) > MOST_INSTRUCTIONS or len(text) > MOST_BYTES or spaced:
+        """The instructions that need a decision; `text` is that of all, without the brackets and the quote before the
+        first and the brackets behind the last. None for more than any real trace has.
+
+        Raises EdgetuneError or msgspec's errors where one is not allowed, or not in canonical form.
+        """
+        parts = text.split(_BETWEEN)
+        if len(parts) > MOST_INSTRUCTIONS or len(text) > MOST_BYTES:
             return None
         if len(self._states) >= self._most_states or self._held > MOST_HELD:
             self._forget()
@@ -87,8 +96,9 @@ class KnownTraces:
         return state.sampled
 
     def _step(self, state: _State, part: bytes) -> _State:
-        instruction = parse_strict(part)
-        if canonical_bytes(instruction) != part:
+        whole = b'["' + part + b"]]"
+        instruction = parse_strict(whole)
+        if canonical_bytes(instruction) != whole:
             raise EdgetuneError("not in canonical form")
         defined = dict(state.defined)
         check_instruction(instruction, defined)
