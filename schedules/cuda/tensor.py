@@ -18,8 +18,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from tvm import arith, s_tir
+from tvm import s_tir
 from tvm.s_tir.schedule import LoopRV, SBlockRV
+from tvm.sym import detect_linear_equation
 
 from . import gemm, intrinsics, product, tensor_tiles, tiles
 from .blocks import VECTOR, NotApplicable, count, extent, is_reduction, kernel_of, root_blocks
@@ -84,7 +85,7 @@ def neighbours(sch: s_tir.Schedule, anchor: SBlockRV) -> bool:
     """Whether neighbours in the sum are neighbours in memory: behind a channel shuffle they are not."""
     block = sch.get(anchor)
     channel = block.reads[0].region[-1].min
-    return bool(arith.detect_linear_equation(channel, [block.iter_vars[-1].var]))
+    return bool(detect_linear_equation(channel, [block.iter_vars[-1].var]))
 
 
 def _width(unit: int, dtype: str) -> int:
