@@ -51,7 +51,7 @@ class Nearest:
         self._store = store
         self._tops: dict[tuple[str, str], list[Record]] = {}
         known: dict[str, list[str]] = {}
-        for workload, fingerprint in store.query("SELECT DISTINCT workload, fingerprint FROM records"):
+        for workload, fingerprint in store.query("SELECT workload, fingerprint FROM tasks"):
             known.setdefault(fingerprint, []).append(workload)
         distances = {f: self._device_distance(device, f, workloads[0]) for f, workloads in known.items()}
         near = {f: distance for f, distance in distances.items() if distance is not None}
