@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import targets
@@ -16,6 +17,7 @@ from compiler.graph.scheduling import hardware_of
 from schedules.cuda.gpu import gpu
 from targets import cuda_toolkit
 from tests.command import edgetune_here, one_line
+from tests.graph.graphs import module, node, weight
 
 pytestmark = pytest.mark.skipif(
     any(cuda_toolkit.why_no_toolkit(arch) for arch in ("sm_53", "sm_90")), reason="the extra [cuda] is not installed"
@@ -42,6 +44,23 @@ def test_a_package_holds_machine_code_for_its_gpu(small: Path, name: str, precis
         assert 0 < kernel.registers <= 255 and kernel.shared_bytes <= 48 * 1024
         assert kernel.max_threads is not None and kernel.max_threads <= 1024
         assert kernel.stack_bytes == 0  # nothing spilled
+
+
+def test_channels_behind_a_shuffle_are_no_vectors(tmp_path: Path) -> None:
+    """ShuffleNet in FP16: what lies side by side in the sum does not in memory."""
+    nodes = [
+        node("Conv", ["x", "a"], ["t1"], group=4),
+        node("Relu", ["t1"], ["t2"]),
+        node("Reshape", ["t2", "five"], ["t3"]),
+        node("Transpose", ["t3"], ["t4"], perm=[0, 2, 1, 3, 4]),
+        node("Reshape", ["t4", "four"], ["t5"]),
+        node("Conv", ["t5", "b"], ["y"], group=4),
+    ]
+    weights = {"a": weight(1, 64, 16, 1, 1), "b": weight(2, 64, 16, 1, 1)}
+    weights |= {"five": np.array([1, 4, 16, 8, 8]), "four": np.array([1, 64, 8, 8])}
+    model = module(tmp_path, nodes, (1, 64, 8, 8), weights=weights, opset=13)
+    built = compile_model(model, targets.get("cuda-sm90"), tmp_path / "library.so", precision="fp16")
+    assert any("grouped" in name for name in built.kernels)
 
 
 def test_source_in_the_place_of_machine_code_is_a_failure(small: Path, tmp_path: Path) -> None:
