@@ -98,7 +98,8 @@ def show_profile(output: Output, name: str, report: ProfileReport) -> None:
     if report.clock == "device":
         output.say("the kernels were timed by the device's own clock")
     if report.peak is not None:
-        output.say(f"peak: {report.peak.gflops:.0f} GFLOP/s, {report.peak.gb_s:.1f} GB/s ({report.peak.how})")
+        gflops, gb_s = fmt.significant(report.peak.gflops), fmt.significant(report.peak.gb_s)
+        output.say(f"peak: {gflops} GFLOP/s, {gb_s} GB/s ({report.peak.how})")
     elif report.no_peak is not None:
         output.say(f"peak: {report.no_peak}")
 

@@ -19,7 +19,7 @@ FIELDS = [
     *["mlperf", "power"],
 ]
 LATENCY = ["mean", "p50", "p90", "p99", "min", "max", "cv"]
-ACCURACY = ["reference", "max_abs_err", "rel_l2_err", "top1_agreement", "inputs", "ok"]
+ACCURACY = ["reference", "max_abs_err", "rel_l2_err", "top1_agreement", "inputs", "ok", "uncertainty"]
 
 
 def result(**changes: object) -> Result:

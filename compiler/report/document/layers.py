@@ -51,7 +51,7 @@ def _section(result: Result, devices: int) -> Section:
     )
     section.charts.append(_bars(profile))
     if peak is not None:
-        section.paragraphs.append(f"Peak: {peak.gflops:.0f} GFLOP/s, {peak.gb_s:.1f} GB/s ({peak.how}).")
+        section.paragraphs.append(f"Peak: {peak.gflops:.3g} GFLOP/s, {peak.gb_s:.3g} GB/s ({peak.how}).")
         roof = _roofline(profile, peak.gflops, peak.gb_s)
         if roof is not None:
             section.charts.append(roof)
