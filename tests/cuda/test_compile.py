@@ -56,9 +56,9 @@ def test_channels_behind_a_shuffle_are_no_vectors(tmp_path: Path) -> None:
         node("Reshape", ["t4", "four"], ["t5"]),
         node("Conv", ["t5", "b"], ["y"], group=4),
     ]
-    weights = {"a": weight(1, 64, 16, 1, 1), "b": weight(2, 64, 16, 1, 1)}
-    weights |= {"five": np.array([1, 4, 16, 8, 8]), "four": np.array([1, 64, 8, 8])}
-    model = module(tmp_path, nodes, (1, 64, 8, 8), weights=weights, opset=13)
+    weights = {"a": weight(1, 544, 136, 1, 1), "b": weight(2, 544, 136, 1, 1)}
+    weights |= {"five": np.array([1, 4, 136, 7, 7]), "four": np.array([1, 544, 7, 7])}
+    model = module(tmp_path, nodes, (1, 544, 7, 7), weights=weights, opset=13)
     built = compile_model(model, targets.get("cuda-sm90"), tmp_path / "library.so", precision="fp16")
     assert any("grouped" in name for name in built.kernels)
 
