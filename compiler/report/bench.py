@@ -12,6 +12,7 @@ from compiler.report import format as fmt
 from compiler.report.mlperf import show_load
 from compiler.report.output import Output
 from compiler.report.power import show_power
+from compiler.runtime.instrument import GRAPH
 
 _KERNELS_SHOWN = 30
 _LATENCIES = ("mean", "p50", "p90", "p99", "min", "max")
@@ -95,6 +96,8 @@ def show_profile(output: Output, name: str, report: ProfileReport) -> None:
         f"{fmt.significant(report.machine_ms)} ms go between kernels; a run with this instrument takes "
         f"{fmt.significant(report.total_ms)} ms"
     )
+    if any(row.name.startswith(GRAPH) for row in report.rows):
+        output.say("kernels are launched as one CUDA graph: compile with --no-cuda-graph to see each of them")
     if report.clock == "device":
         output.say("the kernels were timed by the device's own clock")
     if report.peak is not None:

@@ -14,7 +14,7 @@ import msgspec
 
 BUILTIN = "vm.builtin."
 """How the names of the virtual machine's own functions begin: allocation, shapes, control."""
-_KERNELS_TOO = "vm.builtin.cuda_graph."
+GRAPH = "vm.builtin.cuda_graph."
 """A replayed graph is kernels; which of them takes how long, nobody sees."""
 
 
@@ -61,7 +61,7 @@ class DeviceEvents(Protocol):
 
 def is_kernel(name: str) -> bool:
     """Whether a function of this name computes."""
-    return not name.startswith(BUILTIN) or name.startswith(_KERNELS_TOO)
+    return not name.startswith(BUILTIN) or name.startswith(GRAPH)
 
 
 class _Recorder:

@@ -12,7 +12,9 @@ from compiler.bench.profile import Profiled, report
 from compiler.bench.trace import BEGINS, KERNELS, MACHINE, RUNS, Traced, trace, write_trace
 from compiler.errors import EdgetuneError
 from compiler.packaging.manifest import KernelWork
-from compiler.runtime.instrument import Recorded, RecordedRun
+from compiler.report.bench import show_profile
+from compiler.report.output import Output
+from compiler.runtime.instrument import GRAPH, Recorded, RecordedRun
 from compiler.runtime.profiling import summarise
 
 ALLOC = "vm.builtin.alloc_storage"
@@ -81,3 +83,12 @@ def test_the_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["t.json"]
     with pytest.raises(EdgetuneError, match="cannot write"):
         write_trace(tmp_path / "none" / "t.json", [traced()])
+
+
+def test_a_graph_is_one_row_and_the_table_says_how_to_see_more(capsys: pytest.CaptureFixture[str]) -> None:
+    calls = [(0, 0, 100, 5000)]
+    measured = summarise(Recorded("device", [f"{GRAPH}run_or_capture"], [0], [RecordedRun(0.0, 6000, calls)]))
+    show_profile(Output(), "small", report(measured, {}, "the peak of a GPU is not measured"))
+    said = capsys.readouterr().out
+    assert "--no-cuda-graph" in said and "the device's own clock" in said
+    assert "peak: the peak of a GPU is not measured" in said and "GB/s" in said
