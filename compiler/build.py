@@ -169,10 +169,12 @@ def compile_model(
     comparing = store is not None and can_compare(target)
     if store is not None and comparing:
         vetted = partial(_records, store, device=device, target=target, vetted=True)
-        with clock("compare imported kernels"):
-            for _ in range(ROUNDS):
-                compared = compare_first(store, _tasks_of(kernels_and_calls), vetted, target)
-                if not compared.quarantined or chooser is None:
+        for _ in range(ROUNDS):
+            tasks = _tasks_of(kernels_and_calls)
+            if not any(not_compared(store, vetted(digest)[:1]) for digest in tasks):
+                break
+            with clock("compare imported kernels"):
+                if not compare_first(store, tasks, vetted, target).quarantined or chooser is None:
                     break
                 # What was quarantined may have decided about the algorithm of a layer, and hid what comes after it.
                 admit(store, {digest: task.mod for digest, task in expanded.tasks.items()}, doubtful)
