@@ -30,6 +30,7 @@ from compiler.records.exchange.export import export_file
 from compiler.records.exchange.import_ import import_logs
 from compiler.records.record import Record, Workload
 from compiler.records.store import Store
+from compiler.records.trust.verdicts import quarantined
 
 FINGERPRINTS = ["x86-avx2-a-2c-tvm0.27.0-00000001", "jetson-orin-b-6c-tvm0.27.0-00000002"]
 START = datetime(2025, 1, 1, tzinfo=timezone.utc)
@@ -163,6 +164,7 @@ def main() -> None:
         rows.append(("record by its id", *timed(lambda: store.record(known_id[:12]), 100)))
         rows.append(("fingerprints", *timed(store.fingerprints, 20)))
         rows.append(("devices of a target", *timed(lambda: store.devices(TARGET, 2, "0.27.0.post1"), 20)))
+        rows.append(("quarantined", *timed(lambda: quarantined(store), 3)))
         rows.append(("summary of all", *timed(store.summary)))
         fresh = records(1_300, kernels, first=arguments.records)
         one_by_one = iter([next(fresh) for _ in range(300)])

@@ -16,8 +16,8 @@ RECORD_COLUMNS = (
     "id, workload, fingerprint, trace_id, created, cost, tvm_version, device, threads, target, run, rest, trace, "
     "author, spent"
 )
-WORKLOAD, FINGERPRINT, AUTHOR = (
-    RECORD_COLUMNS.split(", ").index(name) for name in ("workload", "fingerprint", "author")
+WORKLOAD, FINGERPRINT, COST, AUTHOR = (
+    RECORD_COLUMNS.split(", ").index(name) for name in ("workload", "fingerprint", "cost", "author")
 )
 """Where these are in a row."""
 WORKLOAD_COLUMNS = "hash, name, ir, digest, imported"

@@ -18,6 +18,7 @@ from compiler.records.connection import Connection
 from compiler.records.record import Record, Workload, check_record, check_workload
 from compiler.records.rows import (
     AUTHOR,
+    COST,
     RECORD_COLUMNS,
     WORKLOAD_COLUMNS,
     record_row,
@@ -215,16 +216,21 @@ class Store(Connection):
 
         Its time is no claim about this TVM: re-apply the trace (`workload.apply_trace`) and measure. vetted: as `top`.
         """
-        sql = f"SELECT {RECORD_COLUMNS} FROM records AS r WHERE workload = :workload AND cost IS NOT NULL "
-        sql += "AND device = :device AND threads = :threads AND target = :target AND tvm_version <> :other "
-        # Nearly always there is none, and it takes no look at each record of the kernel to know that.
-        sql += "AND EXISTS (SELECT 1 FROM devices WHERE target = :target AND threads = :threads AND device = :device "
-        sql += "AND tvm_version <> :other) "
-        sql += f"AND {_NEWEST} AND {_VETTED if vetted else _NOT_QUARANTINED} ORDER BY cost, id LIMIT 1"
         options = canonical_bytes(dict(target)).decode("utf-8")
-        values = {"workload": workload, "device": device, "threads": threads, "target": options, "other": tvm_version}
-        found = self.query(sql, {**values, "tvm": self.tvm_version}, row_record)
-        return found[0] if found else None
+        values = {"device": device, "threads": threads, "target": options, "other": tvm_version}
+        measured = "device = :device AND threads = :threads AND target = :target AND tvm_version <> :other"
+        # Nearly always there is none, and it takes no look at each record of the kernel to know that.
+        if not self.query(f"SELECT 1 FROM devices WHERE {measured} LIMIT 1", values):
+            return None
+        sql = f"SELECT {RECORD_COLUMNS} FROM records AS r WHERE workload = :workload AND fingerprint = :fingerprint "
+        sql += f"AND cost IS NOT NULL AND {measured} AND {_NEWEST} AND {_VETTED if vetted else _NOT_QUARANTINED} "
+        sql += "ORDER BY cost, id LIMIT 1"
+        found: list[tuple[Any, ...]] = []
+        for (fingerprint,) in self.query("SELECT fingerprint FROM tasks WHERE workload = ?", (workload,)):
+            more = {"workload": workload, "fingerprint": fingerprint, "tvm": self.tvm_version}
+            found += self.query(sql, {**values, **more})
+        best = min(found, key=lambda row: (row[COST], row[0]), default=None)
+        return None if best is None else row_record(best)
 
     def trials(self, workload: str, fingerprint: str, run: str | None = None) -> int:
         """How many trials were made, failed ones included; with `run` how many are kept of that tuning run.

@@ -112,8 +112,10 @@ def quarantined(store: Store, fingerprint: str | None = None) -> list[Quarantine
     """The imported records whose traces are quarantined, sorted by kernel; with `fingerprint` only that one's."""
     sql = (
         "SELECT r.id, r.workload, r.trace_id, w.name, r.fingerprint, o.name, v.reason, v.created FROM verdicts AS v "
-        "JOIN tasks AS t ON t.workload = v.workload "  # so that an index finds the trace among all of the kernel
-        "JOIN records AS r ON r.workload = t.workload AND r.fingerprint = t.fingerprint AND r.trace_id = v.trace_id "
+        # In this order: by an index from the few verdicts to their records, and not from all records to their verdicts.
+        "CROSS JOIN tasks AS t ON t.workload = v.workload "
+        "CROSS JOIN records AS r ON r.workload = t.workload AND r.fingerprint = t.fingerprint "
+        "AND r.trace_id = v.trace_id "
         "JOIN workloads AS w ON w.hash = r.workload JOIN origins AS o ON o.number = r.origin "
         "WHERE v.verdict = 'quarantined' AND v.tvm_version = :tvm "
         "AND (:fingerprint IS NULL OR r.fingerprint = :fingerprint) "
