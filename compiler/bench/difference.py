@@ -2,7 +2,9 @@
 
 The pairs' ratios are judged by the signed-rank test of Wilcoxon, which asks for no normal distribution and is not moved
 by a few turns that something else disturbed. The estimate is that of Hodges and Lehmann: the median of the mean of
-every two ratios (in logarithms), and the interval is the one that belongs to the test.
+every two ratios (in logarithms), and the interval is the one that belongs to the test. It asks for pairs that know
+nothing of each other; those of a machine whose speed wanders do, so the interval is widened by how much they do: the
+sum of their autocorrelations, cut off as in Geyer, Practical Markov Chain Monte Carlo (1992), section 3.3.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from msgspec import Struct
 
 CHANCE = 0.001
 """How often a difference is found where there is none: of a thousand."""
+FLOOR = 0.0025
+"""What two loads of one package may differ by, by where their memory lies; less is no difference of theirs."""
 LEAST_PAIRS = 12
 """Fewer cannot reach so small a chance."""
 MOST_PAIRS = 1000
@@ -24,8 +28,8 @@ _EXACT = 60
 class Difference(Struct, frozen=True, kw_only=True):
     """`ratio` is the time of the second over that of the first, between `low` and `high` but for a chance of 0.001.
 
-    `found` says that 1 is not between them. `smallest` is the difference that this would have found almost surely:
-    the whole width of the interval (0.02: 2 %); one of half of it would be found every other time.
+    `found` says that neither 1 nor what is within `FLOOR` of it is between them. `smallest` is the difference that this
+    would have found almost surely: the floor and the whole width of the interval (0.02: 2 %).
     """
 
     ratio: float
@@ -47,14 +51,15 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
     n = len(logs)
     rows, columns = np.triu_indices(n)
     means = np.sort((logs[rows] + logs[columns]) / 2)
-    outside = _outside(n)
+    middle = n * (n + 1) / 4
+    outside = max(0, math.floor(middle - (middle - _outside(n)) * math.sqrt(_dependence(logs))))
     low, high = float(means[outside]), float(means[-1 - outside])
     return Difference(
         ratio=math.exp(float(np.median(means))),
         low=math.exp(low),
         high=math.exp(high),
-        found=low > 0 or high < 0,
-        smallest=math.expm1(high - low),
+        found=low > FLOOR or high < -FLOOR,
+        smallest=math.expm1(high - low) + FLOOR,
         pairs=n,
     )
 
@@ -76,3 +81,20 @@ def _outside(n: int) -> int:
         count += ways[w]
         w += 1
     return w
+
+
+def _dependence(values: np.ndarray) -> float:
+    """By how much the variance of the mean of `values`' ranks exceeds that of as many independent ones; at least 1."""
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[which]  # of equal values, the mean of theirs
+    ranks = ranks - ranks.mean()
+    power = float(ranks @ ranks)
+    if power == 0:
+        return 1.0
+    together = [float(ranks[lag:] @ ranks[: len(ranks) - lag]) / power for lag in range(len(ranks) // 2)]
+    total = 0.0
+    for even, odd in zip(together[::2], together[1::2], strict=False):
+        if even + odd <= 0:
+            break
+        total += even + odd
+    return max(1.0, 2 * total - 1)

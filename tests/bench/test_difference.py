@@ -33,7 +33,25 @@ def test_a_planted_slowdown_is_found_and_none_is_not(count: int) -> None:
     assert all(one.found and one.low > 1 for one in slow)
     assert not any(one.found for one in same)
     assert all(one.low <= one.ratio <= one.high for one in slow + same)
-    assert all(0 < one.smallest < 0.1 for one in same)
+    assert all(0 < one.smallest < 0.2 for one in same)
+
+
+def test_pairs_of_a_machine_that_wanders_do_not_make_a_difference() -> None:
+    found = 0
+    for _ in range(60):
+        steps = random.normal(0, 0.01, 100)
+        wanders = np.array([0.0])
+        for step in steps:  # an autoregression: each pair remembers half of the one before
+            wanders = np.append(wanders, 0.6 * wanders[-1] + step)
+        found += difference([0.01] * 101, list(0.01 * np.exp(wanders))).found
+    assert found <= 2
+    # without the widening a fifth of them would be differences
+
+
+def test_what_lies_below_the_floor_is_no_difference() -> None:
+    first = list(0.01 * np.exp(random.normal(0, 0.001, 400)))
+    assert not difference(first, [one * 1.001 for one in first]).found
+    assert difference(first, [one * 1.01 for one in first]).found
 
 
 def test_more_pairs_show_smaller_differences() -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
 from typing import NamedTuple
 
@@ -100,30 +101,30 @@ class Checkers:
             self._start()
 
     def check(self, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, list[Found]]]:
-        """Each chunk with what its lines are, in order; at most one chunk waits for each process."""
+        """Each chunk with what its lines are, in order; at most two chunks wait for each process.
+
+        A thread for each process gives and takes, so that no process waits while the caller keeps what others found.
+        """
         if not self._connections:
             for chunk in chunks:
                 yield chunk, check_lines(chunk.first, chunk.data)
             return
-        waiting: deque[tuple[Connection, Chunk]] = deque()
-        free = deque(self._connections)
-        for chunk in chunks:
-            if not free:  # the process that has worked longest
-                connection, before = waiting.popleft()
-                found = _take(connection, before)
-                free.append(connection)
-                self._give(free.popleft(), chunk, waiting)
-                yield before, found
-            else:
-                self._give(free.popleft(), chunk, waiting)
-        while waiting:
-            connection, before = waiting.popleft()
-            yield before, _take(connection, before)
-
-    def _give(self, connection: Connection, chunk: Chunk, waiting: deque[tuple[Connection, Chunk]]) -> None:
-        with contextlib.suppress(OSError):  # it has died: `_take` does its work
-            connection.send((chunk.first, chunk.data))
-        waiting.append((connection, chunk))
+        free: SimpleQueue[Connection] = SimpleQueue()
+        for connection in self._connections:
+            free.put(connection)
+        waiting: deque[tuple[Chunk, Future[list[Found]]]] = deque()
+        threads = ThreadPoolExecutor(len(self._connections), thread_name_prefix="edgetune-check")
+        try:
+            for chunk in chunks:
+                waiting.append((chunk, threads.submit(_checked, free, chunk)))
+                if len(waiting) > 2 * len(self._connections):
+                    before, found = waiting.popleft()
+                    yield before, found.result()
+            while waiting:
+                before, found = waiting.popleft()
+                yield before, found.result()
+        finally:
+            threads.shutdown(cancel_futures=True)
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
@@ -165,9 +166,14 @@ def processes_for(size: int) -> int:
     return min(MOST_PROCESSES, usable) if usable > 1 else 0
 
 
-def _take(connection: Connection, chunk: Chunk) -> list[Found]:
+def _checked(free: SimpleQueue[Connection], chunk: Chunk) -> list[Found]:
+    """What one of the processes finds in a chunk."""
+    connection = free.get()
     try:
+        connection.send((chunk.first, chunk.data))
         found: list[Found] = connection.recv()
     except (EOFError, OSError):  # killed, for its memory say: what it had is checked here
         return check_lines(chunk.first, chunk.data)
+    finally:
+        free.put(connection)
     return found
