@@ -33,6 +33,7 @@ _NVRTC = {
 }
 _RUNTIME = "cu13/lib/libcudart.so.13"
 _NEEDED = "cuda_fp16.h"
+_INCLUDED = "cuda_fp16.*"
 
 
 def sm(arch: str) -> int:
@@ -54,6 +55,13 @@ def toolkit_for(arch: str) -> Toolkit | None:
     if library is None or len(headers) < len(folders) or not any((path / _NEEDED).is_file() for path in headers):
         return None
     return Toolkit(generation, library, headers)
+
+
+def states(toolkit: Toolkit) -> list[str]:
+    """Size and time of what compiles with `toolkit`: its library, and the headers that kernels include. Their packages
+    have versions of their own, and NVRTC tells only half of its."""
+    files = [toolkit.library, *(path for folder in toolkit.headers for path in sorted(folder.glob(_INCLUDED)))]
+    return [f"{path} {state.st_size} {state.st_mtime_ns}" for path in files for state in [path.stat()]]
 
 
 def cuda_runtime() -> Path | None:

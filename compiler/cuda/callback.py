@@ -7,7 +7,7 @@ from compiler.cuda.cache import cached
 from compiler.cuda.runtime import load_cuda_runtime
 from compiler.cuda.source import lean, whole
 from compiler.errors import EdgetuneError
-from targets.cuda_toolkit import Toolkit, toolkit_for, why_no_toolkit
+from targets.cuda_toolkit import Toolkit, states, toolkit_for, why_no_toolkit
 
 NAME = "tvm_callback_cuda_compile"
 
@@ -41,7 +41,7 @@ def _compile(source: str, keep: bool = True) -> bytes:
     text = lean(str(source))
     if not keep:
         return _made(str(source), text, arch, toolkit)
-    parts = (text, arch, nvrtc.version(toolkit), *nvrtc.OPTIONS)
+    parts = (text, arch, nvrtc.version(toolkit), *states(toolkit), *nvrtc.OPTIONS)
     return cached(parts, lambda: _made(str(source), text, arch, toolkit))
 
 

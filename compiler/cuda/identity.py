@@ -107,8 +107,7 @@ def _programs(target: Target) -> Iterator[str]:
     arch, host = target.options.get("arch"), target.host if target.host is not None else target.options
     toolkit = cuda_toolkit.toolkit_for(str(arch)) if arch is not None else None
     if toolkit is not None:
-        yield _state(toolkit.library)
-        yield from (str(folder) for folder in toolkit.headers)
+        yield from cuda_toolkit.states(toolkit)
     command = toolchain.linker_command(str(host["mtriple"])) if "mtriple" in host else toolchain.linker_command()
     for word in command or ():
         found = shutil.which(word)
