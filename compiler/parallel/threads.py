@@ -25,7 +25,7 @@ def set_library_threads(library: tvm.runtime.Module, threads: int, cpus: Sequenc
 
 
 def end_library_threads(library: tvm.runtime.Module) -> None:
-    """End the threads of `library`, which TVM keeps loaded until the process ends. A later call makes new ones."""
+    """End the threads of `library`, which may still be loaded for long. A later call makes new ones."""
     _call(library, 0)
 
 

@@ -110,10 +110,11 @@ class LocalExecutable:
 
     def _load(self, folder: Path) -> None:
         import tvm
+        import tvm_ffi
 
         def load() -> None:
             self._tvm_device = tvm.device(device_kind(self.manifest))
-            self._library = tvm.runtime.load_module(str(folder / LIBRARY))
+            self._library = tvm_ffi.load_module(str(folder / LIBRARY), keep_module_alive=False)
             set_library_threads(self._library, self._compute.threads, self._compute.own_cpus)
             self._vm = self._new_vm()
             arity = self._vm.module["get_function_arity"]("main")
