@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -50,6 +51,22 @@ def test_outputs_equal_onnx_runtime_and_nothing_is_left_behind(
             outputs = executable.run(feeds)
             assert list(outputs) == ["y"]
             np.testing.assert_allclose(outputs["y"], reference.run(None, feeds)[0], rtol=1e-5, atol=1e-6)
+
+
+def test_a_closed_session_lets_go_of_the_library_and_outputs_stay(package: Package) -> None:
+    def mapped() -> int:
+        return Path("/proc/self/maps").read_text().count("/library.so")
+
+    before = mapped()
+    with LocalSession(threads=1) as session:
+        executable = session.load(package)
+        outputs = executable.run(small.inputs(seed=1))
+        kept = outputs["y"].copy()
+        assert mapped() > before
+    del executable
+    gc.collect()
+    assert mapped() == before
+    np.testing.assert_array_equal(outputs["y"], kept)
 
 
 def test_outputs_are_the_callers_own(package: Package) -> None:
