@@ -18,13 +18,12 @@ from tvm import s_tir
 from tvm.s_tir.schedule import SBlockRV
 
 from . import tiles
-from .blocks import NotApplicable, extents, is_reduction, kernel_of, parallel_outer, root_blocks, vectorize_inner
+from .blocks import NotApplicable, extents, kernel_of, parallel_outer, root_blocks, vectorize_inner
 from .winograd_blocks import Layer, chunks
+from .winograd_stages import KERNEL, stages_of
 
-KERNEL = "winograd"
 VARIANTS = 5
 BLOCKS = 3  # sizes of a block that are offered for each
-STAGES = ("winograd_rows", "winograd_pack", "winograd_columns", "winograd_inverse")
 
 
 def spaces(sch: s_tir.Schedule, hardware: tiles.Hardware) -> list[Callable[[s_tir.Schedule], None]]:
@@ -62,35 +61,10 @@ def _layer(sch: s_tir.Schedule, product: SBlockRV) -> Layer:
     return layer
 
 
-def _parts(sch: s_tir.Schedule) -> tuple[dict[str, SBlockRV], SBlockRV]:
-    """The stages by name, and the block that writes out; what else there is, is inlined.
-
-    Weights stored narrower are among that: widening them ahead was measured to be up to 15 % slower.
-    """
-    outputs = sch.get_output_blocks(sch.get_sblock("root"))
-    if len(outputs) != 1:
-        raise NotApplicable("several outputs")
-    out = sch.get(outputs[0]).name_hint
-    stages: dict[str, SBlockRV] = {}
-    for block in root_blocks(sch):
-        kind = kernel_of(sch, block)
-        if sch.get(block).name_hint == out:
-            continue
-        if kind in (*STAGES, KERNEL, "pad"):
-            stages[kind] = block
-        elif is_reduction(sch, block):
-            raise NotApplicable("a second reduction")
-        else:
-            sch.compute_inline(block)
-    if not {*STAGES, KERNEL} <= stages.keys():
-        raise NotApplicable("not a whole Winograd convolution")
-    return stages, sch.get_sblock(out)
-
-
 def _schedule(
     sch: s_tir.Schedule, layer: Layer, tile: tiles.RegisterTile, hardware: tiles.Hardware, block: int | None = None
 ) -> None:
-    stages, out = _parts(sch)
+    stages, out = stages_of(sch)
     product = stages[KERNEL]
     _, _, count, co, _ = extents(sch, product)
     m = extents(sch, stages["winograd_inverse"])[0]

@@ -13,13 +13,13 @@ from functools import partial
 from tvm import s_tir
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
+from schedules.cpu.winograd_stages import KERNEL, stages_of
+
 from . import gemm, product, tiles
-from .blocks import NotApplicable, bind_threads, extents, is_reduction, kernel_of, root_blocks
+from .blocks import NotApplicable, bind_threads, extents, kernel_of, root_blocks
 from .gpu import Gpu
 
-KERNEL = "winograd"
 ROLES = (product.GROUP, product.GROUP, product.ROW, product.COLUMN, product.SUM)
-STAGES = ("winograd_rows", "winograd_pack", "winograd_columns", "winograd_inverse")
 VARIANTS = 6  # tiles offered to the search
 
 
@@ -38,33 +38,13 @@ def spaces(sch: s_tir.Schedule, gpu: Gpu) -> list[Callable[[s_tir.Schedule], Non
 
 
 def _schedule(sch: s_tir.Schedule, tile: tiles.Tile, gpu: Gpu) -> None:
-    stages, out = _parts(sch)
+    stages, out = stages_of(sch)
+    if len(extents(sch, out)) != 4:
+        raise NotApplicable("the output is not the convolution's")
     kept = frozenset(sch.get(block).name_hint for block in (*stages.values(), out))
     gemm.tiled_product(sch, stages[KERNEL], ROLES, tile, kept)
     _transform(sch, stages, gpu)
     _transform_back(sch, stages, out, gpu)
-
-
-def _parts(sch: s_tir.Schedule) -> tuple[dict[str, SBlockRV], SBlockRV]:
-    """The stages by name, and the block that writes out; what else there is, is inlined."""
-    outputs = sch.get_output_blocks(sch.get_sblock("root"))
-    if len(outputs) != 1:
-        raise NotApplicable("several outputs")
-    out = sch.get(outputs[0]).name_hint
-    stages: dict[str, SBlockRV] = {}
-    for block in root_blocks(sch):
-        kind = kernel_of(sch, block)
-        if sch.get(block).name_hint == out:
-            continue
-        if kind in (*STAGES, KERNEL, "pad"):
-            stages[str(kind)] = block
-        elif is_reduction(sch, block):
-            raise NotApplicable("a second reduction")
-        else:
-            sch.compute_inline(block)
-    if not {*STAGES, KERNEL} <= stages.keys() or len(extents(sch, sch.get_sblock(out))) != 4:
-        raise NotApplicable("not a whole Winograd convolution")
-    return stages, sch.get_sblock(out)
 
 
 def _transform(sch: s_tir.Schedule, stages: dict[str, SBlockRV], gpu: Gpu) -> None:

@@ -5,7 +5,6 @@ After a wanted change: `pytest tests/schedules --update-golden`, and look at the
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from compiler.graph.scheduling import zero_trial
 from schedules.cuda.gpu import Gpu, gpu
 from tests.cuda.half_cases import HALF, half_conv
+from tests.schedules.golden import assert_reviewed
 from tests.schedules.kernels_for_tests import Case, conv_case, dense_case, lrn_case, pool_case, winograd_case
 from tests.schedules.test_numerics import CASES
 
@@ -38,13 +38,7 @@ KERNELS: dict[str, tuple[Callable[[], Case], Gpu]] = {
 @pytest.mark.parametrize("name", KERNELS)
 def test_the_zero_trial_schedule_is_the_one_that_was_reviewed(name: str, update_golden: bool) -> None:
     make, hardware = KERNELS[name]
-    found = zero_trial(make().task, hardware).mod.script(show_meta=False) + "\n"
-    path = GOLDEN / f"{name}.txt"
-    if update_golden:
-        path.write_text(found)
-    wanted = path.read_text() if path.exists() else ""
-    difference = difflib.unified_diff(wanted.splitlines(), found.splitlines(), str(path.name), "now", lineterm="", n=2)
-    assert found == wanted, "\n".join(["--update-golden takes this over:", *difference][:80])
+    assert_reviewed(GOLDEN / f"{name}.txt", zero_trial(make().task, hardware), update_golden)
 
 
 def test_every_golden_file_has_its_kernel() -> None:
