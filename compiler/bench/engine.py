@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from compiler.runtime.session import Executable
-from compiler.runtime.timing import Edges, Timing
+from compiler.runtime.timing import Limits, Timing
 from compiler.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Engine(Protocol):
@@ -41,17 +44,7 @@ class Engine(Protocol):
         """Run once."""
         ...
 
-    def timed(
-        self,
-        inputs: Mapping[str, np.ndarray],
-        *,
-        runs: int = 1,
-        seconds: float = 0.0,
-        warmup_runs: int = 0,
-        warmup_seconds: float = 0.0,
-        limit_seconds: float | None = None,
-        edges: Edges | None = None,
-    ) -> Timing:
+    def timed(self, inputs: Mapping[str, np.ndarray], **limits: Unpack[Limits]) -> Timing:
         """Time single invocations, inputs and outputs in place already (see `time_invocations`)."""
         ...
 
@@ -74,27 +67,9 @@ class PackageEngine:
         """Run once (see `Engine.run`)."""
         return self.executable.run(inputs)
 
-    def timed(
-        self,
-        inputs: Mapping[str, np.ndarray],
-        *,
-        runs: int = 1,
-        seconds: float = 0.0,
-        warmup_runs: int = 0,
-        warmup_seconds: float = 0.0,
-        limit_seconds: float | None = None,
-        edges: Edges | None = None,
-    ) -> Timing:
+    def timed(self, inputs: Mapping[str, np.ndarray], **limits: Unpack[Limits]) -> Timing:
         """Time on the session's device (see `Engine.timed`)."""
-        return self.executable.timed(
-            inputs,
-            runs=runs,
-            seconds=seconds,
-            warmup_runs=warmup_runs,
-            warmup_seconds=warmup_seconds,
-            limit_seconds=limit_seconds,
-            edges=edges,
-        )
+        return self.executable.timed(inputs, **limits)
 
 
 def cast_inputs(specs: Sequence[TensorSpec], inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

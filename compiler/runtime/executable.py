@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,8 +18,11 @@ from compiler.runtime.instrument import record_runs
 from compiler.runtime.outputs import by_kernel, device_kind, flatten, in_one_line
 from compiler.runtime.profiling import Profile, summarise
 from compiler.runtime.threads import ComputeThread
-from compiler.runtime.timing import Edges, Timing, time_invocations
+from compiler.runtime.timing import Limits, Timing, time_invocations
 from compiler.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 T = TypeVar("T")
 
@@ -53,29 +56,14 @@ class LocalExecutable:
         """Run once and return copies of the outputs (see `Executable.run`)."""
         return self._compute.call(self._run, check_inputs(self.inputs, inputs))
 
-    def timed(
-        self,
-        inputs: Mapping[str, np.ndarray],
-        *,
-        runs: int = 1,
-        seconds: float = 0.0,
-        warmup_runs: int = 0,
-        warmup_seconds: float = 0.0,
-        limit_seconds: float | None = None,
-        edges: Edges | None = None,
-    ) -> Timing:
+    def timed(self, inputs: Mapping[str, np.ndarray], **limits: Unpack[Limits]) -> Timing:
         """Time single invocations; outputs stay on the device (see `Executable.timed`)."""
         arrays = check_inputs(self.inputs, inputs)
 
         def measure() -> Timing:
             return time_invocations(
                 self._bind(self._vm, arrays),
-                runs=runs,
-                seconds=seconds,
-                warmup_runs=warmup_runs,
-                warmup_seconds=warmup_seconds,
-                limit_seconds=limit_seconds,
-                edges=edges,
+                **limits,
                 cancelled=self._compute.cancelled.is_set,
             )
 

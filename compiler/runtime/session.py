@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -13,8 +13,11 @@ from compiler.runtime.compatibility import why_not_load
 from compiler.runtime.executable import LocalExecutable
 from compiler.runtime.profiling import Profile
 from compiler.runtime.threads import ComputeThread
-from compiler.runtime.timing import Edges, Timing
+from compiler.runtime.timing import Limits, Timing
 from compiler.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 T = TypeVar("T")
 
@@ -50,17 +53,7 @@ class Executable(Protocol):
         """Run once. Raises UsageError for inputs that do not fit and EdgetuneError when the device fails."""
         ...
 
-    def timed(
-        self,
-        inputs: Mapping[str, np.ndarray],
-        *,
-        runs: int = 1,
-        seconds: float = 0.0,
-        warmup_runs: int = 0,
-        warmup_seconds: float = 0.0,
-        limit_seconds: float | None = None,
-        edges: Edges | None = None,
-    ) -> Timing:
+    def timed(self, inputs: Mapping[str, np.ndarray], **limits: Unpack[Limits]) -> Timing:
         """Time single invocations on the device, without transfers of inputs and outputs (see `time_invocations`)."""
         ...
 

@@ -6,7 +6,7 @@ import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,17 @@ class Edges(Protocol):
     def end(self) -> float: ...
 
 
+class Limits(TypedDict, total=False):
+    """How long whoever can be timed is timed: see `time_invocations`."""
+
+    runs: int
+    seconds: float
+    warmup_runs: int
+    warmup_seconds: float
+    limit_seconds: float | None
+    edges: Edges | None
+
+
 @dataclass(frozen=True)
 class Timing:
     """One uninterrupted series of invocations.
@@ -46,8 +57,8 @@ class Timing:
 def time_invocations(
     invoke: Callable[[], object],
     *,
-    runs: int,
-    seconds: float,
+    runs: int = 1,
+    seconds: float = 0.0,
     warmup_runs: int = 0,
     warmup_seconds: float = 0.0,
     limit_seconds: float | None = None,

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from compiler.bench.engine import cast_inputs
 from compiler.runtime.inputs import check_inputs
-from compiler.runtime.timing import Edges, Timing, time_invocations
+from compiler.runtime.timing import Limits, Timing, time_invocations
 from compiler.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class BoundPeer(ABC):
@@ -38,28 +42,10 @@ class BoundPeer(ABC):
         self.invoke()
         return self.fetch()
 
-    def timed(
-        self,
-        inputs: Mapping[str, np.ndarray],
-        *,
-        runs: int = 1,
-        seconds: float = 0.0,
-        warmup_runs: int = 0,
-        warmup_seconds: float = 0.0,
-        limit_seconds: float | None = None,
-        edges: Edges | None = None,
-    ) -> Timing:
+    def timed(self, inputs: Mapping[str, np.ndarray], **limits: Unpack[Limits]) -> Timing:
         """Time single invocations (see `Engine.timed`)."""
         self.feed(self._checked(inputs))
-        return time_invocations(
-            self.invoke,
-            runs=runs,
-            seconds=seconds,
-            warmup_runs=warmup_runs,
-            warmup_seconds=warmup_seconds,
-            limit_seconds=limit_seconds,
-            edges=edges,
-        )
+        return time_invocations(self.invoke, **limits)
 
     def _checked(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         return check_inputs(self.inputs, cast_inputs(self.inputs, inputs))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,8 +12,11 @@ from compiler.bench.peers import register
 from compiler.bench.peers.source import model_source
 from compiler.frontend.model import Model
 from compiler.runtime.inputs import check_inputs
-from compiler.runtime.timing import Edges, Timing, time_invocations
+from compiler.runtime.timing import Limits, Timing, time_invocations
 from compiler.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @register("onnxruntime")
@@ -59,27 +62,9 @@ class OnnxRuntime:
         feeds = self._feeds(inputs)
         return dict(zip(self._outputs, self._session.run(self._outputs, feeds), strict=True))
 
-    def timed(
-        self,
-        inputs: Mapping[str, np.ndarray],
-        *,
-        runs: int = 1,
-        seconds: float = 0.0,
-        warmup_runs: int = 0,
-        warmup_seconds: float = 0.0,
-        limit_seconds: float | None = None,
-        edges: Edges | None = None,
-    ) -> Timing:
+    def timed(self, inputs: Mapping[str, np.ndarray], **limits: Unpack[Limits]) -> Timing:
         """Time single invocations with bound inputs and outputs (see `Engine.timed`)."""
-        return time_invocations(
-            self._bind(self._feeds(inputs)),
-            runs=runs,
-            seconds=seconds,
-            warmup_runs=warmup_runs,
-            warmup_seconds=warmup_seconds,
-            limit_seconds=limit_seconds,
-            edges=edges,
-        )
+        return time_invocations(self._bind(self._feeds(inputs)), **limits)
 
     def _feeds(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         arrays = check_inputs(self.inputs, cast_inputs(self.inputs, inputs))

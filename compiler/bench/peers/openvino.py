@@ -6,6 +6,7 @@ The same at any batch, since all engines run one batch after the other.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,8 +16,11 @@ from compiler.bench.peers.source import model_source
 from compiler.errors import EdgetuneError
 from compiler.frontend.model import Model
 from compiler.runtime.inputs import check_inputs
-from compiler.runtime.timing import Edges, Timing, time_invocations
+from compiler.runtime.timing import Limits, Timing, time_invocations
 from compiler.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _HINTS = {"fp32": "f32", "fp16": "f16"}
 _PRECISIONS = {"f32": "fp32", "f16": "fp16", "bf16": "bf16"}
@@ -66,29 +70,11 @@ class OpenVino:
         self._request.infer()
         return {spec.name: self._request.get_tensor(spec.name).data.copy() for spec in self._outputs}
 
-    def timed(
-        self,
-        inputs: Mapping[str, np.ndarray],
-        *,
-        runs: int = 1,
-        seconds: float = 0.0,
-        warmup_runs: int = 0,
-        warmup_seconds: float = 0.0,
-        limit_seconds: float | None = None,
-        edges: Edges | None = None,
-    ) -> Timing:
+    def timed(self, inputs: Mapping[str, np.ndarray], **limits: Unpack[Limits]) -> Timing:
         """Time single invocations with shared inputs and outputs (see `Engine.timed`)."""
         self._share(inputs)
         infer = self._request.infer
-        return time_invocations(
-            lambda: infer(share_outputs=True),
-            runs=runs,
-            seconds=seconds,
-            warmup_runs=warmup_runs,
-            warmup_seconds=warmup_seconds,
-            limit_seconds=limit_seconds,
-            edges=edges,
-        )
+        return time_invocations(lambda: infer(share_outputs=True), **limits)
 
     def _share(self, inputs: Mapping[str, np.ndarray]) -> None:
         """Let the request read its inputs where they are."""
