@@ -127,7 +127,7 @@ def dry_run(cell: Cell, options: argparse.Namespace, pool: Any) -> int:
     from compiler.errors import EdgetuneError
     from compiler.frontend import load
     from compiler.graph.scheduling import hardware_of
-    from compiler.tuning.search import Search, cost_model
+    from compiler.tuning.search import Search
     from compiler.tuning.tune import expand
 
     target, started = targets.get(options.target), time.monotonic()
@@ -141,7 +141,7 @@ def dry_run(cell: Cell, options: argparse.Namespace, pool: Any) -> int:
         jobs: list[dict[str, Any]] = []
         names: list[str] = []
         for number, task in enumerate(expand(model, target, cell.precision).tasks.values()):
-            search = Search(task, target.to_tvm(), hardware_of(target), number, cost_model(0))
+            search = Search(task, target.to_tvm(), hardware_of(target), number)
             found = [c for c in (search.at(space, {}) for space in range(len(search.spaces))) if c is not None]
             if options.candidates:
                 search.start([], frozenset())

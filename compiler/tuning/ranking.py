@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 SLOW_FLOPS = 1e9  # arithmetic operations a second of a kernel of which nothing is known
 RIVAL = 1.4  # times the fastest kernel of its layers, above which a kernel of another algorithm is not searched
 
-NOTHING: Mapping[str, float] = {}
-
 
 class Ranking:
     """Ranks the tasks of a model by what searching them is worth, given the best times so far."""
@@ -22,13 +20,10 @@ class Ranking:
     def __init__(self, expanded: Variants) -> None:
         self._layers = expanded.layers
 
-    def next(
-        self, work: Sequence[Work], seconds: Mapping[str, float], count: int, eager: Mapping[str, float] = NOTHING
-    ) -> list[Work]:
-        """Up to `count` of `work` that are worth searching now, the best first; `seconds` are best times by hash, and
-        `eager` is how many times as much a round of a task is worth of which something is known."""
+    def next(self, work: Sequence[Work], seconds: Mapping[str, float], count: int) -> list[Work]:
+        """Up to `count` of `work` that are worth searching now, the best first; `seconds` are best times by hash."""
         used = {digest for layer in self._layers for digest in [fastest(layer.tasks.values(), seconds)] if digest}
-        ranked = [(self._worth(w, seconds, used) * eager.get(w.state.hash, 1.0), w) for w in work if not w.done]
+        ranked = [(self._worth(w, seconds, used), w) for w in work if not w.done]
         ranked.sort(key=lambda pair: -pair[0])
         return [w for value, w in ranked if value > 0][: max(1, count)]
 

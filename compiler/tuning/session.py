@@ -21,7 +21,6 @@ from compiler.tuning.resume import Run
 from compiler.tuning.state import Begins, BoardSummary, TaskState, TuneState, TuneSummary
 from compiler.tuning.work import Measured, Trial, Work
 from compiler.tuning.workers import Outcome
-from targets.cpuinfo import usable_cpus
 
 if TYPE_CHECKING:
     from compiler.frontend import Model
@@ -30,9 +29,8 @@ if TYPE_CHECKING:
     from compiler.tuning.runner import Runner
     from compiler.tuning.search import Candidate
 
-MOST_THREADS = 4  # of a search
 RECORDS_KNOWN = 32  # of a task, the best, that a search begins with
-BATCH = 12  # candidates of a task between two decisions of which task is next
+BATCH = 8  # candidates of a task between two decisions of which task is next
 IMPROVEMENT = 0.01  # what counts as one
 CHECK_SHARE = 0.1  # of a time budget that is kept for checking; what is not reached is not marked as checked
 CHECK_SECONDS = 1.0  # about what checking a task takes
@@ -63,9 +61,10 @@ class Session:
         from compiler.graph.scheduling import hardware_of
         from compiler.graph.variants import Task
         from compiler.records.trust.admission import admit
-        from compiler.tuning.search import Search, cost_model
+        from compiler.tuning.cost_model import CostModel
+        from compiler.tuning.search import Search
         from compiler.tuning.warm_start.beginning import Beginning
-        from compiler.tuning.warm_start.cost_model import teach
+        from compiler.tuning.warm_start.lessons import teach
         from compiler.version import tool_version
 
         self.target, self.store, self.expanded, self.seed, self.runner = target, store, expanded, seed, runner
@@ -88,16 +87,12 @@ class Session:
         kernels = {digest: task.mod for digest, task in expanded.tasks.items()}
         admit(store, kernels, lambda digest: store.top(digest, self.fingerprint.id, RECORDS_KNOWN))
         tvm_target, hardware = target.to_tvm(), hardware_of(target)
-        model_of_cost = cost_model(seed)
+        model_of_cost = CostModel(seed)
         self.state = TuneState(states, self.resumed, 0, budget.trials, seconds, budget.seconds)
         wanted = [s for s in states if chosen is None or s.index in chosen]
         by_hash: dict[str, Task] = expanded.tasks
-        # With boards, chance decides anyway which result comes first, and several of them soon wait for what one thread
-        # proposes.
-        threads = min(MOST_THREADS, len(usable_cpus())) if runner.overlaps else 1
         self.work = [
-            Work(s, Search(by_hash[s.hash], tvm_target, hardware, seed + s.index, model_of_cost, threads))
-            for s in wanted
+            Work(s, Search(by_hash[s.hash], tvm_target, hardware, seed + s.index, model_of_cost)) for s in wanted
         ]
         for state in states:
             state.trials = done.get(state.hash, 0)
@@ -108,7 +103,7 @@ class Session:
         if warm:
             device = Device(self.fingerprint.id, target.config(), self.fingerprint.device, target.cores)
             self._beginning = Beginning(store, device, {s.hash: kernels[s.hash] for s in wanted}, known)
-            teach(model_of_cost, store, self._beginning.lessons(expanded.tasks), tvm_target)
+            teach(model_of_cost, store, self._beginning.lessons(expanded.tasks))
         self.state.begins = Begins(
             tasks=len(wanted),
             known=sum(s.hash in known for s in wanted),
@@ -132,20 +127,18 @@ class Session:
 
     def next(self, count: int, without: Sequence[Work] = ()) -> list[Work]:
         """Up to `count` tasks to search now, of those that are not in `without`."""
-        eager = self._beginning.eager if self._beginning else {}
-        return self.ranking.next([w for w in self.work if w not in without], self.seconds, count, eager)
+        return self.ranking.next([w for w in self.work if w not in without], self.seconds, count)
 
     def propose(self, work: Work) -> list[Candidate]:
-        """The next candidates of a task: what was fast for similar kernels, then what its search finds; none where that
-        has come to an end."""
-        seeds = self._beginning.seeds(work.search) if self._beginning else []
-        if seeds:
-            return seeds
+        """The next candidates of a task, what was fast for similar kernels among the first of them; none where its
+        search has come to an end."""
+        seeds: list[Candidate] = []
         if not work.searching:
             records = self.store.top(work.state.hash, self.fingerprint.id, RECORDS_KNOWN, vetted=True)
             work.search.start(records, self.store.tried(work.state.hash, self.fingerprint.id))
             work.searching = True
-        return work.search.propose(BATCH)
+            seeds = self._beginning.seeds(work.search) if self._beginning else []
+        return work.search.propose(BATCH, seeds)
 
     def build_job(self, candidate: Candidate, library: Path) -> dict[str, Any]:
         """The job that builds `candidate` into the file `library`."""
@@ -208,11 +201,10 @@ class Session:
         return self.keep(Measured(trial, Outcome(error=error)))
 
     def note_round(self, work: Work, before: float | None) -> None:
-        """Note whether a round of a task, whose best time was `before`, has brought anything. What was tried before its
-        search began says nothing of that."""
+        """Note whether a round of a task, whose best time was `before`, has brought anything."""
         after = work.state.best_seconds
         improved = after is not None and (before is None or after < before * (1 - IMPROVEMENT))
-        work.stale = 0 if improved else work.stale + work.searching
+        work.stale = 0 if improved else work.stale + 1
 
     @property
     def seconds(self) -> dict[str, float]:

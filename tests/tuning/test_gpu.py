@@ -186,7 +186,7 @@ def test_without_events_the_hosts_clock_must_do() -> None:
 @pytest.mark.parametrize(("name", "precision"), [("jetson-tx1", "fp32"), ("cuda-sm90", "fp16")])
 def test_candidates_are_built_for_gpus(name: str, precision: str, tmp_path: Path) -> None:
     from compiler.graph.scheduling import hardware_of
-    from compiler.tuning.search import Search, cost_model
+    from compiler.tuning.search import Search
     from compiler.tuning.tune import expand
 
     target, model = targets.get(name), models.convolutions(tmp_path)
@@ -195,7 +195,7 @@ def test_candidates_are_built_for_gpus(name: str, precision: str, tmp_path: Path
     assert [task.hash for task in tasks] == list(expanded.tasks)
     jobs = []
     for number, task in enumerate(expanded.tasks.values()):
-        search = Search(task, target.to_tvm(), hardware_of(target), 0, cost_model(0))
+        search = Search(task, target.to_tvm(), hardware_of(target), 0)
         search.start([], frozenset())
         for candidate_ in [search.default(), *search.propose(2)]:
             path = tmp_path / f"{number}-{len(jobs)}.so"

@@ -31,11 +31,11 @@ def _prepared() -> Iterator[None]:
 
 
 def search(make: Callable[[], Case], seed: int = 1) -> object:
-    from compiler.tuning.search import Search, cost_model
+    from compiler.tuning.search import Search
 
     task = make().task
     made = Task("task", task, workload_of(task).hash)
-    return Search(made, TARGET.to_tvm(), cpu_hardware(TARGET), seed, cost_model(seed))
+    return Search(made, TARGET.to_tvm(), cpu_hardware(TARGET), seed)
 
 
 def seconds_of(candidate: object) -> list[float]:
@@ -79,7 +79,7 @@ def test_the_same_seed_proposes_the_same() -> None:
 
 def test_nothing_is_proposed_twice_and_the_search_ends() -> None:
     found = search(SMALL)
-    proposed = rounds(found, 40)
+    proposed = rounds(found, 100)
     assert found.exhausted and found.propose(12) == []
     everything = [candidate for batch in proposed for candidate in batch]
     assert len(set(everything)) == len(everything)
@@ -87,14 +87,48 @@ def test_nothing_is_proposed_twice_and_the_search_ends() -> None:
     assert all(len(batch) <= 12 for batch in proposed)
 
 
-def test_what_a_batch_has_no_room_for_is_proposed_later() -> None:
-    wide, narrow = search(SMALL), search(SMALL)
-    for found in (wide, narrow):
+def test_what_comes_first_is_near_to_the_defaults() -> None:
+    found = search(LARGE)
+    found.start([], frozenset([found.default().id]))
+    defaults = {found.at(number, {}).id for number in range(1, len(found.traces))}
+    assert defaults <= {c.id for c in found.propose(32)}
+
+
+def test_seeds_are_a_rounds_first_candidates_and_proposed_once() -> None:
+    found = search(LARGE)
+    seeds = [found.at(2, {}), found.at(3, {})]
+    found.start([], frozenset())
+    batch = found.propose(8, seeds)
+    assert [c.id for c in batch[:2]] == [c.id for c in seeds]
+    assert len({c.id for c in batch}) == 8
+    assert not {c.id for c in seeds} & {c.id for _ in range(4) for c in found.propose(8)}
+
+
+def test_a_task_follows_what_another_has_learned() -> None:
+    from compiler.tuning.cost_model import CostModel
+    from compiler.tuning.features import factors
+    from compiler.tuning.search import Search
+
+    def task(channels: int) -> Task:
+        mod = conv_case((1, 28, 28, 32), channels, pads=(1,)).task
+        return Task("conv", mod, workload_of(mod).hash)
+
+    def slow(candidate: object) -> float:
+        """Candidates of few rows a piece are called fast, whatever else they are."""
+        return 1e-3 * (2 + factors(candidate.trace)[1])  # type: ignore[attr-defined]
+
+    def first(model: CostModel) -> float:
+        found = Search(task(128), TARGET.to_tvm(), cpu_hardware(TARGET), 1, model)
         found.start([], frozenset())
-    generation = [c.id for c in wide.propose(16)]
-    assert len(generation) > 4
-    assert [c.id for c in narrow.propose(4)] == generation[:4]
-    assert set(generation[4:]) <= {c.id for c in narrow.propose(1000)}
+        return float(np.mean([slow(c) for c in found.propose(8)[:-1]]))  # the last is a random one
+
+    model = CostModel(1)
+    teacher = Search(task(64), TARGET.to_tvm(), cpu_hardware(TARGET), 1, model)
+    teacher.start([], frozenset())
+    for _ in range(6):
+        batch = teacher.propose(8)
+        teacher.learn(batch, [[slow(c)] for c in batch])
+    assert first(model) < first(CostModel(1))
 
 
 def test_a_kernel_with_nothing_to_choose_ends_at_once() -> None:

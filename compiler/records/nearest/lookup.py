@@ -30,6 +30,15 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """A kernel with records on a device, from which something may be learned about others."""
+
+    workload: str
+    fingerprint: str
+    kernel: Kernel
+
+
+@dataclass(frozen=True)
 class _Known:
     """A kernel with records on a device."""
 
@@ -90,19 +99,18 @@ class Nearest:
                 break
         return found
 
-    def kernels(self, wanted: Iterable[Kernel], without: Collection[str]) -> list[tuple[str, str]]:
-        """(workload, fingerprint) of what is nearest to any of `wanted`, the nearest first, each workload once."""
+    def kernels(self, wanted: Iterable[Kernel], without: Collection[str]) -> list[Lesson]:
+        """What is nearest to any of `wanted`, the nearest first, each workload once, on its nearest device."""
         targets = list(dict.fromkeys(wanted))
-        best: dict[str, tuple[float, str]] = {}
-        for known in self._known:
-            if known.workload in without:
+        best: dict[str, tuple[float, Lesson]] = {}
+        for known in self._known:  # the nearest device first
+            if known.workload in without or known.workload in best:
                 continue
             far = [d for d in (kernel.distance(known.kernel) for kernel in targets) if d is not None]
             if far:
-                entry = (min(far) + known.distance, known.fingerprint)
-                best[known.workload] = min(entry, best.get(known.workload, entry))
-        ranked = sorted((distance, workload, device) for workload, (distance, device) in best.items())
-        return [(workload, device) for _, workload, device in ranked]
+                lesson = Lesson(known.workload, known.fingerprint, known.kernel)
+                best[known.workload] = (min(far) + known.distance, lesson)
+        return [best[workload][1] for workload in sorted(best, key=lambda one: (best[one][0], one))]
 
     def _top(self, workload: str, fingerprint: str) -> list[Record]:
         key = workload, fingerprint

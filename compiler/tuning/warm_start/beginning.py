@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from compiler.records.nearest.kernels import Kernel, read_kernel
-from compiler.records.nearest.lookup import Nearest, counted
+from compiler.records.nearest.lookup import Lesson, Nearest, counted
 from compiler.records.workload import workload_of
 from compiler.tuning.warm_start.seeds import seeds
 
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from compiler.records.nearest.devices import Device
     from compiler.records.store import Store
     from compiler.tuning.search import Candidate, Search
-
-PORTION = 2  # seeds of a task that are tried together
-FIRST, SECOND = 8.0, 4.0  # times a round's worth: it takes a sixth of the trials, and finds more than any later one
 
 
 class Beginning:
@@ -45,25 +42,15 @@ class Beginning:
             if digest not in known
         }
         self._neighbours = {digest: neighbours for digest, neighbours in found.items() if neighbours}
-        self._seeds: dict[str, list[Candidate]] = {}
         self.records, self.kernels = counted(self._neighbours)
 
-    @property
-    def eager(self) -> Mapping[str, float]:
-        """How much more than others the tasks are worth a round that have seeds which were not asked for yet."""
-        return {**dict.fromkeys(self._seeds, SECOND), **dict.fromkeys(self._neighbours, FIRST)}
-
     def seeds(self, search: Search) -> list[Candidate]:
-        """The next PORTION of a task's seeds: see `seeds.seeds`; none when there are no more, and none that was tried
-        here."""
+        """A task's seeds, to be tried once: see `seeds.seeds`; none that was tried here."""
         task = search.task.hash
-        if task in self._neighbours:
-            self._seeds[task] = seeds(search, self._neighbours.pop(task), self._store.tried(task, self._fingerprint))
-        left = self._seeds.pop(task, [])
-        if len(left) > PORTION:
-            self._seeds[task] = left[PORTION:]
-        return left[:PORTION]
+        if task not in self._neighbours:
+            return []
+        return seeds(search, self._neighbours.pop(task), self._store.tried(task, self._fingerprint))
 
-    def lessons(self, without: Collection[str]) -> list[tuple[str, str]]:
-        """(workload, fingerprint) of kernels to train a cost model on, the nearest first; none `without`."""
+    def lessons(self, without: Collection[str]) -> list[Lesson]:
+        """Kernels to train a cost model on, the nearest first; none `without`."""
         return self._nearest.kernels(self._kernels.values(), without)

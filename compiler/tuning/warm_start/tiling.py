@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from compiler.tuning.features import MAX_TRACE_CHARS
+from compiler.tuning.points import Point
 from schedules.cpu.tiles import divisors
 
 FIXED, SAMPLED = 1.0, 0.5
 """What a doubling counts: of a cut that a space has fixed (the register tile), and of one that is searched."""
-MAX_TRACE_CHARS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,6 @@ class Cut:
     outer: int | None = None
     sampled: int | None = None
     most: int = 0
-
-
-@dataclass(frozen=True)
-class Point:
-    """A point of a design space: which space, by its number, and the choices there: instruction -> (outer, inner)."""
-
-    space: int
-    choices: tuple[tuple[int, tuple[int, int]], ...]
 
 
 @dataclass(frozen=True)

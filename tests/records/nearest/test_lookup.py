@@ -87,10 +87,15 @@ def test_only_so_many_kernels_are_looked_at(store: Store, monkeypatch: pytest.Mo
 def test_kernels_to_learn_from(store: Store) -> None:
     store.add_many([of(1, 1e-3, "more-cores", threads=4), of(1, 1e-3), of(2, 1e-3), of(5, 1e-3)])
     nearest = Nearest(store, DEVICE)
+
+    def found(*asked: object) -> list[tuple[str, str]]:
+        return [(lesson.workload, lesson.fingerprint) for lesson in nearest.kernels(*asked)]  # type: ignore[arg-type]
+
     two = (f"{2:016x}", "own")
-    assert nearest.kernels([CONV], ()) == [(f"{1:016x}", "own"), two]
-    assert nearest.kernels([CONV, CONV], {f"{1:016x}"}) == [two]
-    assert nearest.kernels([], ()) == []
+    assert found([CONV], ()) == [(f"{1:016x}", "own"), two]
+    assert found([CONV, CONV], {f"{1:016x}"}) == [two]
+    assert found([], ()) == []
+    assert nearest.kernels([CONV], ())[0].kernel == CONV
 
 
 def test_kernels_are_read_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

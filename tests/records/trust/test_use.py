@@ -11,12 +11,16 @@ from compiler.build import compile_model
 from compiler.frontend import Model
 from compiler.graph.scheduling import cpu_hardware
 from compiler.graph.variants import Variants
+from compiler.records.nearest.devices import Device
+from compiler.records.nearest.kernels import read_kernel
+from compiler.records.nearest.lookup import Nearest
 from compiler.records.store import Store
 from compiler.records.trust import verdicts
 from compiler.records.workload import trace_text, workload_of
+from compiler.tuning.cost_model import CostModel
 from compiler.tuning.search import Search
 from compiler.tuning.tune import expand
-from compiler.tuning.warm_start.cost_model import teach
+from compiler.tuning.warm_start.lessons import teach
 from tests.records.trust.kernels import claim, edited
 from tests.tuning import models
 
@@ -72,37 +76,27 @@ def test_compiling_where_nothing_is_sound(model: Model, expanded: Variants, tmp_
         assert len(verdicts.quarantined(store)) == len(expanded.tasks)
 
 
-class Pupil:
-    """In the place of a cost model: what it is taught."""
-
-    last_train_size = 0
-
-    def __init__(self) -> None:
-        self.lessons = 0
-
-    def update(self, context: object, candidates: list[object], results: list[object]) -> None:
-        self.lessons += len(candidates)
-
-
-def test_a_warm_start_learns_from_imported_kernels_once_they_were_looked_at(expanded: Variants, tmp_path: Path) -> None:
-    fingerprint = targets.fingerprint(TARGET).id
+def test_a_warm_start_reads_numbers_of_imported_records_and_nothing_else(expanded: Variants, tmp_path: Path) -> None:
+    own = targets.fingerprint(TARGET)
     with Store(tmp_path / "records.db") as store:
         task = next(t for t in expanded.tasks.values() if "conv2d" in t.name)
         kept = workload_of(task.mod, task.name)
         store.add_workload(kept, imported=True)
-        strange = type(kept)("f" * 16, "strange", kept.ir)
-        store.add_workload(strange, imported=True)
-        search = Search(task, TARGET.to_tvm(), cpu_hardware(TARGET), 0, None)
-        traces = [*(trace_text(space) for space in search.spaces[:2]), search.default().trace]
-        for number in range(12):
-            # Annotations that change nothing make traces that differ.
-            trace = edited(
-                traces[number % len(traces)],
-                lambda i, _, n=number: i.append(["Annotate", [i[0][3][0], n], ["meta_schedule.vectorize"], []]),
-            )
-            for workload in (kept.hash, strange.hash):
-                store.add_many([claim(trace, workload=workload, seconds=(0.001 + number,))], origin="a stranger")
-        taught = Pupil()
-        learned = teach(taught, store, [(w, fingerprint) for w in (kept.hash, strange.hash)], TARGET.to_tvm())
-        assert 0 < learned == taught.lessons <= 12
-        assert verdicts.verdict_of(store, strange.hash, "kernel") is verdicts.Verdict.QUARANTINED
+        search = Search(task, TARGET.to_tvm(), cpu_hardware(TARGET), 0)
+        sound = [trace_text(space) for space in search.spaces[:5]]
+        strange = [
+            '[[["Split",["l0",0],[],["l1"]]],[]]',
+            '[[["Split",["l0",-4],[],["l1"]]],[]]',
+            '[[["SamplePerfectTile",["l0"],[2,64],["v1","v2"]]],[[0,[4]]]]',
+            '[[["Split",["l0","v9"],[],["l1"]]],[[7,"x"]]]',
+            "[[7],[]]",
+        ]
+        bad = claim(edited(sound[0], lambda i, _: i[0][2].__setitem__(0, "none")), workload=kept.hash, seconds=(2.0,))
+        store.add_many([bad, *(claim(t, workload=kept.hash) for t in sound + strange)], origin="a stranger")
+        verdicts.keep(store, [(kept.hash, bad.trace_id, verdicts.Verdict.QUARANTINED, "it does not apply")])
+        device = Device(own.id, TARGET.config(), own.device, TARGET.cores)
+        kernel = read_kernel(kept.ir)
+        assert kernel is not None
+        model = CostModel(0)
+        assert teach(model, store, Nearest(store, device).kernels([kernel], ())) == len(sound) == len(model)
+        assert verdicts.verdict_of(store, kept.hash, "kernel") is None, "nobody had to look at it"

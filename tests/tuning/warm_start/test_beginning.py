@@ -19,10 +19,9 @@ from compiler.records.workload import workload_of
 from compiler.report.tuning import begins_words
 from compiler.tuning.offline.carrier import Carrier
 from compiler.tuning.search import Search
-from compiler.tuning.session import Session
+from compiler.tuning.session import BATCH, Session
 from compiler.tuning.state import Begins
 from compiler.tuning.tune import Budget, expand, task_states, tune
-from compiler.tuning.warm_start.beginning import PORTION
 from compiler.tuning.warm_start.seeds import SEEDS
 from tests.records.samples import record
 
@@ -95,23 +94,11 @@ def test_after_the_default_a_task_tries_what_was_fast_elsewhere(
     assert run.state.begins.records > 0 and 0 < run.state.begins.kernels <= len(expanded.tasks)
     assert all(state.best_seconds is None for state in run.state.tasks), "another device's times are no claims"
     [work] = [w for w in run.work if w.state.hash == with_choice(traces)]
-    first, seeds = run.first(work), run.propose(work)
+    first, batch = run.first(work), run.propose(work)
     assert first.trace == traces[work.state.hash][0]
-    assert seeds and first.id not in {c.id for c in seeds}
-    assert seeds[0].trace in traces[work.state.hash][1:]
-    for _ in range(SEEDS // PORTION):
-        later = run.propose(work)
-    assert later and len(later) > PORTION, "then the search"
-
-
-def test_tasks_that_have_seeds_come_first(model: Model, expanded: Variants, store: Store) -> None:
-    run = session(store, model, expanded)
-    for work in run.work:
-        work.state.best_seconds = 1e-3 / work.state.calls
-    [first] = run.next(1)
-    assert run.propose(first)
-    [second] = run.next(1)
-    assert second is not first, "a few of each, before more of one"
+    assert len(batch) == BATCH
+    assert {c.trace for c in batch[:SEEDS]} <= set(traces[work.state.hash][1:])
+    assert not {c.id for c in batch} & {c.id for c in run.propose(work)}, "seeds are tried once"
 
 
 def test_a_task_with_a_record_of_its_own_needs_no_others(
@@ -123,7 +110,7 @@ def test_a_task_with_a_record_of_its_own_needs_no_others(
     assert run.state.begins.known == 1
     [work] = [w for w in run.work if w.state.hash == digest]
     assert run.first(work).trace == traces[digest][1]
-    assert len(run.propose(work)) > PORTION, "its search begins"
+    assert traces[digest][1] not in {c.trace for c in run.propose(work)}
 
 
 def test_without_a_warm_start_others_records_are_not_looked_at(model: Model, expanded: Variants, store: Store) -> None:
