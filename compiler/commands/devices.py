@@ -40,7 +40,7 @@ def devices(output: Output, rpc: str | None, key: str | None, ssh: str | None = 
     if not found:
         there = ", ".join(sorted({board.key for board in boards}))
         raise EdgetuneError(f"there is no board of {key}: there are boards of {there}")
-    output.table(_COLUMNS, map(_row, found), right="°C,W,up")
+    output.table(_COLUMNS, map(_row, found), right="°C,W,up", spare=("fingerprint", "power mode", "agent", "TVM"))
     for line in _mixed(found):
         output.warn(line)
     output.json(map(_json, found))

@@ -21,8 +21,8 @@ def list_targets(output: Output) -> None:
     for target in described:
         mark = f"{target.name} (native)" if target.name == native else target.name
         rows.append((mark, target.description, _ability(target), target.needs))
-    output.table(("target", "hardware", "here", "needs"), rows)
-    output.say("`edgetune targets NAME` shows one of them, and what this machine lacks for it")
+    output.table(("target", "hardware", "here", "needs"), rows, spare=("needs",))
+    output.say("`edgetune targets NAME` shows one of them, what it needs, and what this machine lacks for it")
     output.json(_json(target) for target in described)
 
 

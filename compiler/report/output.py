@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -79,12 +80,24 @@ class Output:
         """Something that the reader of the result must know."""
         self.note(f"warning: {line}")
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "", right: str = "") -> None:
-        """A table. `right` names the right-aligned columns, separated by commas. None is shown as a dash."""
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        title: str = "",
+        right: str = "",
+        spare: Sequence[str] = (),
+    ) -> None:
+        """A table. `right` names the right-aligned columns, separated by commas. None is shown as a dash.
+
+        A terminal that is too narrow for all of it gets it without the columns in `spare`.
+        """
         cells = [["-" if cell is None else fmt.printable(str(cell)) for cell in row] for row in rows]
         aligned = set(right.split(",")) if right else set()
         if self.terminal:
-            self._boxed(columns, cells, title, aligned)
+            from compiler.report.boxed import boxed
+
+            self.console.print(boxed(columns, cells, self.console.width, title, aligned, spare))
         else:
             self._plain(columns, cells, title, aligned)
 
@@ -95,7 +108,8 @@ class Output:
             self.say(title)
         width = max((len(name) for name in known), default=0)
         for name, value in known.items():
-            self.say(f"  {name:<{width}}  {value}")
+            for line in self._lines(f"  {name:<{width}}  ", str(value)):
+                self.say(line)
 
     def json(self, values: Iterable[Any]) -> None:
         """One JSON object a line for each of `values`, if the user asked for it. Raises EdgetuneError if it fails."""
@@ -111,6 +125,14 @@ class Output:
         sys.stdout.write("".join(msgspec.json.encode(value).decode() + "\n" for value in values))
         sys.stdout.flush()
 
+    def _lines(self, name: str, value: str) -> list[str]:
+        """A fact; on a terminal, what is too long for a line goes on below its beginning. No word is broken."""
+        room = self.console.width - len(name) if self.terminal else 0
+        if room < 20 or len(value) <= room:
+            return [name + value]
+        broken = textwrap.wrap(fmt.printable(value), room, break_long_words=False, break_on_hyphens=False)
+        return [(name if at == 0 else " " * len(name)) + part for at, part in enumerate(broken)]
+
     def _plain(self, columns: Sequence[str], cells: list[list[str]], title: str, right: set[str]) -> None:
         if title:
             self.say(title)
@@ -122,16 +144,3 @@ class Output:
                 for cell, width, name in zip(line, widths, columns, strict=True)
             ]
             self.say("  ".join(padded).rstrip())
-
-    def _boxed(self, columns: Sequence[str], cells: list[list[str]], title: str, right: set[str]) -> None:
-        from rich import box
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left")
-        for column in columns:
-            table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-        for line in cells:
-            # Text, not str: rich would take the brackets of a name for markup.
-            table.add_row(*(Text(cell) for cell in line))
-        self.console.print(table)

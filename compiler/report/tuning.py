@@ -6,7 +6,7 @@ The search hands over its state whenever something has changed; what is shown of
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -22,21 +22,31 @@ if TYPE_CHECKING:
 _LINE_EVERY_S = 10.0
 _REDRAW_EVERY_S = 0.25
 _ROWS = 24
+# The label, the table's head and end, the line below it on two lines, and the cursor's.
+_LINES_AROUND = 9
 
 
 class TuneProgress:
     """Call it with the state; it draws when there is something new to see and not too often."""
 
-    def __init__(self, output: Output, label: str, live: Live | None) -> None:
+    def __init__(
+        self, output: Output, label: str, live: Live | None = None, waiting: Callable[[], None] | None = None
+    ) -> None:
+        """`live` is started with the first state, after a call of `waiting`, which ends what was shown until then."""
         self._output = output
         self._label = label
         self._live = live
+        self._waiting = waiting
         self._drawn = 0.0
         self._first: tuple[int, float] | None = None
 
     def __call__(self, state: TuneState) -> None:
         """The state as it is now."""
         if self._first is None:
+            if self._waiting is not None:
+                self._waiting()
+            if self._live is not None:
+                self._live.start()
             self._first = (state.trials, state.seconds)
             self._output.note(f"{self._label}: {begins_words(state.begins)}")
         for line in state.notices:
@@ -90,20 +100,20 @@ class TuneProgress:
         return min(lefts, default=None)
 
     def _picture(self, state: TuneState) -> Group:
-        from rich import box
         from rich.console import Group
-        from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=box.SIMPLE_HEAD)
-        for name, justify in zip(COLUMNS, ("left", *["right"] * (len(COLUMNS) - 1)), strict=True):
-            table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        from compiler.report.boxed import boxed
+
         ranked = sorted(state.tasks, key=lambda task: -(task.share or 0.0))
         whole = estimate(state.tasks, state.latency_seconds) is not None
-        for task in ranked[:_ROWS]:
-            table.add_row(*(Text("-" if cell is None else str(cell)) for cell in task_row(task, whole)))
-        if len(ranked) > _ROWS:
-            table.add_row(Text(f"{len(ranked) - _ROWS} smaller tasks"), *[Text("")] * (len(COLUMNS) - 1))
+        # Rich cuts what is higher than the terminal at its end, where the line is that says most.
+        size = self._output.progress_console.size
+        most = max(1, min(_ROWS, size.height - _LINES_AROUND))
+        rows = [["-" if cell is None else str(cell) for cell in task_row(task, whole)] for task in ranked[:most]]
+        table = boxed(COLUMNS, rows, size.width, right=COLUMNS[1:], spare=SPARE, fold=False)
+        table.caption = f"{len(ranked) - most} smaller tasks" if len(ranked) > most else None
+        table.caption_justify = "left"
         return Group(Text(self._label, style="bold"), table, Text(self._line(state)))
 
 
@@ -131,6 +141,7 @@ def _boards(boards: BoardsState) -> str:
 
 
 COLUMNS = ("task", "calls", "untuned ms", "best ms", "GFLOP/s", "of the model", "trials", "failed")
+SPARE = ("failed", "calls")
 
 
 def estimate(tasks: Sequence[TaskState], latency_seconds: float | None) -> float | None:
@@ -158,7 +169,7 @@ def show_tasks(output: Output, title: str, tasks: Sequence[TaskState], latency_s
     whole = estimate(tasks, latency_seconds) is not None
     ranked = sorted(tasks, key=lambda task: (-(task.share or 0.0), task.name))
     rows = [task_row(task, whole) for task in ranked[:_ROWS]]
-    output.table(COLUMNS, rows, title=title, right=",".join(COLUMNS[1:]))
+    output.table(COLUMNS, rows, title=title, right=",".join(COLUMNS[1:]), spare=SPARE)
     rest = ranked[_ROWS:]
     if rest:
         share = f", {fmt.share(sum(task.share or 0.0 for task in rest))} of the model" if whole else ""
@@ -168,11 +179,22 @@ def show_tasks(output: Output, title: str, tasks: Sequence[TaskState], latency_s
 
 @contextmanager
 def tune_progress(output: Output, label: str) -> Iterator[TuneProgress]:
-    """Shows the progress of one model while it lasts."""
+    """Shows the progress of one model while it lasts: its kernels are prepared, which takes a while, then tuned."""
+    preparing = f"Preparing the kernels of {label}"
     if not output.watched:
-        yield TuneProgress(output, label, None)
+        output.note(f"{preparing} ...")
+        yield TuneProgress(output, label)
         return
     from rich.live import Live
+    from rich.text import Text
 
-    with Live(console=output.progress_console, transient=True, auto_refresh=False) as live:
-        yield TuneProgress(output, label, live)
+    console = output.progress_console
+    # Nothing is redrawn by itself while candidates are measured: a spinner would take a core's time from them.
+    live = Live(console=console, transient=True, auto_refresh=False)
+    spinner = console.status(Text(preparing))
+    spinner.start()
+    try:
+        yield TuneProgress(output, label, live, spinner.stop)
+    finally:
+        spinner.stop()
+        live.stop()

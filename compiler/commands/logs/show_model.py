@@ -89,6 +89,7 @@ def _fingerprint(store: Store, target: targets.Target, given: str | None) -> str
 
 
 _COLUMNS = ("task", "calls", "best ms", "GFLOP/s", "share", "trials", "who", "when", "TVM")
+_SPARE = ("TVM", "who", "when")
 
 
 def _show(output: Output, label: str, fingerprint: str, log: ModelLog) -> None:
@@ -108,7 +109,9 @@ def _show(output: Output, label: str, fingerprint: str, log: ModelLog) -> None:
         "circumstances": f"unknown for {log.bare} of {fmt.count(tuned, 'best record')}" if log.bare else None,
     }
     output.facts(facts, title=label)
-    output.table(_COLUMNS, (_row(task, whole) for task in log.tasks), right="calls,best ms,GFLOP/s,share,trials")
+    output.table(
+        _COLUMNS, (_row(task, whole) for task in log.tasks), right="calls,best ms,GFLOP/s,share,trials", spare=_SPARE
+    )
     if log.missing:
         output.say(f"without records: {', '.join(log.missing)}")
 
