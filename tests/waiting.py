@@ -18,13 +18,14 @@ def wait_for(
     seconds: float = PATIENT_SECONDS,
     what: str = "it",
     said: Callable[[], str] = lambda: "",
+    pause: float = PAUSE_SECONDS,
 ) -> None:
     """Return as soon as `condition` holds. Fails after `seconds`, with `what` was waited for and what `said` gives
     then, such as a log."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s\n{said()}"
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(pause)
 
 
 class Attempt:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import tvm
 from tvm import te
@@ -24,6 +23,7 @@ from compiler.linker import linker
 from compiler.parallel.extent import ANNOUNCE, announce_extents
 from compiler.parallel.object import pool_object
 from compiler.parallel.threads import FUNCTION, end_library_threads, set_library_threads
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 CPUS = len(os.sched_getaffinity(0))
@@ -109,7 +109,7 @@ def test_without_a_word_the_threads_are_those_of_the_environment(tmp_path: Path,
             check=True,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
         )
         assert int(done.stdout) == int(wanted) - 1, "threads beside the calling one"
 
@@ -120,27 +120,35 @@ def test_idle_threads_sleep(tmp_path: Path, load: Load) -> None:
     set_library_threads(module, 4)
     assert_right(module, 64)
     time.sleep(0.1)
-    used = time.process_time()
-    time.sleep(0.5)
-    assert time.process_time() - used < 0.05
+
+    def idle() -> bool:
+        used = time.process_time()
+        time.sleep(0.5)
+        return time.process_time() - used < 0.05
+
+    wait_for(idle)  # where the machine is busy, a thread gets to sleep later
     assert_right(module, 64)
+
+
+def thread_ids() -> set[str]:
+    """The threads of this process, those of libraries included."""
+    return {path.name for path in Path("/proc/self/task").iterdir()}
 
 
 def test_threads_end_when_told_and_come_back(tmp_path: Path, load: Load) -> None:
     original = library(tmp_path, kernel(32)).read_bytes()
-    before = psutil.Process().num_threads()
+    before = thread_ids()
     for index in range(40):
         path = tmp_path / f"copy{index}.so"  # a name of its own: the loader knows libraries by name
         path.write_bytes(original)
         module = load(path)
         set_library_threads(module, 3)
         assert_right(module, 32)
-        assert psutil.Process().num_threads() == before + 2
+        own = thread_ids() - before
+        assert len(own) == 2
         end_library_threads(module)
-        deadline = time.monotonic() + 5  # the system counts a thread for a moment after it was joined
-        while psutil.Process().num_threads() > before and time.monotonic() < deadline:
-            time.sleep(0.001)
-        assert psutil.Process().num_threads() == before
+        # The system counts a thread for a moment after it was joined.
+        wait_for(lambda own=own: not own & thread_ids(), pause=0.001)
     set_library_threads(module, 2)
     assert_right(module, 32)
     end_library_threads(module)
@@ -197,14 +205,14 @@ def test_each_thread_stays_on_its_cpu(tmp_path: Path, load: Load) -> None:
         set_library_threads(module, 2, cpus)
         [other] = set(os.listdir("/proc/self/task")) - before
         import time
-        for _ in range(100):
+        for _ in range(6000):
             if os.sched_getaffinity(int(other)) == {{cpus[1]}}:
                 break
             time.sleep(0.01)
         assert os.sched_getaffinity(int(other)) == {{cpus[1]}}, os.sched_getaffinity(int(other))
         assert os.sched_getaffinity(0) == {{cpus[0]}}
     """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, cwd=ROOT, timeout=60)
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, cwd=ROOT, timeout=240)
 
 
 def test_a_library_without_the_pool_is_left_alone(tmp_path: Path, load: Load) -> None:
@@ -232,7 +240,7 @@ def test_the_process_ends_cleanly_with_threads_at_work(tmp_path: Path, load: Loa
             env={**os.environ, "TVM_NUM_THREADS": "4"},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
         )
         assert done.returncode == 0 and not done.stderr, done.stderr
 
@@ -251,4 +259,4 @@ def test_a_thread_that_is_held_up_does_not_hold_up_the_loop(tmp_path: Path, load
     started = time.monotonic()
     for _ in range(200):
         assert_right(module, 4096, inner=64)
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 200

@@ -57,6 +57,7 @@ def test_a_closed_session_lets_go_of_the_library_and_outputs_stay(package: Packa
     def mapped() -> int:
         return Path("/proc/self/maps").read_text().count("/library.so")
 
+    gc.collect()  # what tests before have left
     before = mapped()
     with LocalSession(threads=1) as session:
         executable = session.load(package)
@@ -121,7 +122,7 @@ def test_timed_gives_every_invocation(package: Package) -> None:
         assert time.perf_counter() - started >= 0.3
         started = time.perf_counter()
         executable.timed(small.inputs(), runs=10**9, limit_seconds=0.1)
-        assert time.perf_counter() - started < 5
+        assert time.perf_counter() - started < 60
 
 
 @pytest.mark.parametrize("restarting", [False, True])
@@ -130,11 +131,12 @@ def test_an_interrupted_caller_stops_the_loop(package: Package, restarting: bool
     with LocalSession(threads=1) as session:
         executable = session.load(package)
         signal.siginterrupt(signal.SIGINT, not restarting)
-        threading.Timer(0.3, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]).start()
+        finger = threading.Timer(0.3, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
         started = time.perf_counter()
         with pytest.raises(KeyboardInterrupt):
-            executable.timed(small.inputs(), runs=10**9, seconds=60)
-        assert time.perf_counter() - started < 10
+            finger.start()
+            executable.timed(small.inputs(), runs=10**9, seconds=600)
+        assert time.perf_counter() - started < 60
         assert executable.run(small.inputs())["y"].shape == (2, 5)
 
 
@@ -151,7 +153,7 @@ def test_an_interrupt_while_a_call_is_handed_over_leaves_nothing_under_way(monke
 
     monkeypatch.setattr(thread._executor, "submit", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        thread.call(lambda: thread.cancelled.wait(30))
+        thread.call(lambda: thread.cancelled.wait(60))
     assert thread.call(lambda: 7) == 7
     thread.close()
 
@@ -231,7 +233,7 @@ compute.close()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TVM_")}
         if threads:
             environment["TVM_NUM_THREADS"] = threads
-        subprocess.run([sys.executable, "-c", script], check=True, env=environment, cwd=ROOT, timeout=60)
+        subprocess.run([sys.executable, "-c", script], check=True, env=environment, cwd=ROOT, timeout=240)
 
 
 def test_compute_cpus_are_allowed_ones() -> None:

@@ -57,7 +57,7 @@ def build_job(
 
 def built(pool: Pool, folder: Path, name: str = "good", formula: str = "x + 1") -> dict[str, Any]:
     """The job that measures a library which computes `formula`."""
-    [outcome] = pool.map("build", [build_job(folder, name, formula)], 60)
+    [outcome] = pool.map("build", [build_job(folder, name, formula)], 240)
     assert outcome.error is None, outcome.error
     return measure_job(Path(outcome.value[0]), outcome.value[1])
 

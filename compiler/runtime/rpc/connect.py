@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 30.0
 _POLL_SECONDS = 1.0
-_END_SECONDS = 0.3
+_END_SECONDS = 5.0  # for who relays the session to see that it has ended, where nothing answers any more
 _ALWAYS_THERE = "tvm.rpc.server.workpath"
 """A function of every server of TVM's."""
 

@@ -82,7 +82,7 @@ class Fleet:
         self._failure: BaseException | None = None
         self._repeats = 0
         self._known = 1
-        self._seen = time.monotonic()
+        self._away_since: float | None = None
         self._started = time.monotonic()
         self._look = threading.Thread(target=self._watch, name="edgetune-boards", daemon=True)
 
@@ -260,6 +260,8 @@ class Fleet:
         if self._failure is not None:
             raise self._failure
         if any(slot.state != slots.AWAY for slot in self._slots):
-            self._seen = time.monotonic()
-        elif time.monotonic() - self._seen > self._away_seconds:
+            self._away_since = None
+        elif self._away_since is None:  # not since it was last asked: a search may have taken longer than boards may
+            self._away_since = time.monotonic()
+        elif time.monotonic() - self._away_since > self._away_seconds:
             raise BoardsLostError(f"no board of {self.way} has answered for {fmt.span(self._away_seconds)}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.runtime.ssh.server import Server, server
+from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +22,7 @@ def board(shared_server: Server) -> Iterator[Server]:
     """The server, with an empty home and the configuration that works."""
     shared_server.configure()
     yield shared_server
+    wait_for(lambda: not shared_server.sessions())  # what still ends may write, and would be seen by the next test
     shared_server.clear()
 
 

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import psutil
 import pytest
 
 import cli
+from tests.waiting import wait_for
 
 SSHD = shutil.which("sshd") or next((p for p in ("/usr/sbin/sshd", "/usr/local/sbin/sshd") if Path(p).exists()), None)
 ALIAS = "board"
@@ -36,7 +36,7 @@ def why_no_server() -> str | None:
 
 def make_key(path: Path, passphrase: str = "") -> Path:
     """A key pair at `path` and `path`.pub."""
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", path], check=True, timeout=20)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", path], check=True, timeout=60)
     return path
 
 
@@ -74,19 +74,24 @@ class Server:
         """
         settings = self.folder / "sshd_config"
         settings.write_text("".join(line.strip() + "\n" for line in lines.splitlines()))
-        self.port = self.port or _free_port()
-        with (self.folder / "sshd.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [str(SSHD), "-D", "-e", "-f", settings, "-p", str(self.port)], stdin=subprocess.DEVNULL, stderr=log
-            )
+        for _ in range(5):  # somebody else may take the port before sshd does
+            if self._listens(settings, _free_port()):
+                break
+        else:
+            raise RuntimeError((self.folder / "sshd.log").read_text(errors="replace"))
         self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {self.host_key.with_suffix('.pub').read_text()}")
         self.configure()
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
-                return
-            time.sleep(0.02)
-        raise RuntimeError((self.folder / "sshd.log").read_text())
+
+    def _listens(self, settings: Path, port: int) -> bool:
+        """Start sshd at `port`. False where it ends instead of listening."""
+        log = self.folder / "sshd.log"
+        with log.open("wb") as errors:
+            self._process = process = subprocess.Popen(
+                [str(SSHD), "-D", "-e", "-f", settings, "-p", str(port)], stdin=subprocess.DEVNULL, stderr=errors
+            )
+        self.port = port
+        wait_for(lambda: process.poll() is not None or f"port {port}." in log.read_text(errors="replace"))
+        return process.poll() is None
 
     def configure(self, extra: str = "") -> None:
         """Write the client's configuration; `extra` are lines of it, before ours."""

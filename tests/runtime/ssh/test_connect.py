@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -18,9 +17,7 @@ from compiler.runtime.ssh import connect
 from compiler.runtime.ssh.address import parse
 from compiler.runtime.ssh.link import Completed, Link
 from tests.runtime.ssh.server import ALIAS, Server, make_key
-from tests.waiting import wait_for
-
-TIMES_OUT = 10.0
+from tests.waiting import attempts, wait_for
 
 
 def run(board: Server, command: str, address: str = ALIAS, data: bytes = b"") -> Completed:
@@ -112,7 +109,7 @@ def test_an_encrypted_key_needs_the_agent(board: Server, tmp_path: Path, monkeyp
             wait_for((tmp_path / "agent").exists)
             monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
             environment = {**os.environ, "SSH_ASKPASS": str(ask), "SSH_ASKPASS_REQUIRE": "force"}
-            subprocess.run(["ssh-add", "-q", key], check=True, env=environment, timeout=20, stdin=subprocess.DEVNULL)
+            subprocess.run(["ssh-add", "-q", key], check=True, env=environment, timeout=60, stdin=subprocess.DEVNULL)
             board.authorized.write_text(kept + key.with_suffix(".pub").read_text())
             assert run(board, "true").status == 0
         finally:
@@ -187,19 +184,18 @@ def test_a_script_whatever_its_arguments_are(board: Server) -> None:
 def test_a_board_that_vanishes_is_noticed(
     own_server: Server, how: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert connect.KEEPALIVE_SECONDS * (connect.KEEPALIVES_LOST + 1) < TIMES_OUT
+    assert connect.KEEPALIVE_SECONDS * (connect.KEEPALIVES_LOST + 1) < 10
     monkeypatch.setattr(connect, "KEEPALIVE_SECONDS", 0.4)  # the same, sooner
 
-    async def work() -> float:
+    async def work() -> None:
         link = await Link.open(parse(ALIAS), known_hosts=own_server.known_hosts, config=own_server.config)
-        running = asyncio.ensure_future(link.run("echo started; sleep 60"))
+        running = asyncio.ensure_future(link.run("echo started; sleep 600"))
         await asyncio.sleep(0.2)
         own_server.signal_connections(how)
-        since = time.monotonic()
         with pytest.raises(EdgetuneError, match=f"the connection to {ALIAS} ended"):
             await running
-        took = time.monotonic() - since
         await link.close()
-        return took
 
-    assert asyncio.run(work()) < TIMES_OUT
+    for attempt in attempts(1.0):  # a server that is slow to answer is taken for one that is gone
+        with attempt:
+            asyncio.run(asyncio.wait_for(work(), 60))

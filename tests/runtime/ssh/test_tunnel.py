@@ -25,11 +25,9 @@ from compiler.version import tool_version
 from targets.toolchain import linker_command
 from tests.runtime.ssh.agents import SmallAgents, program
 from tests.runtime.ssh.server import ALIAS, Server
-from tests.waiting import wait_for
+from tests.waiting import PATIENT_SECONDS, attempts, wait_for
 
 ROOT = Path(cli.__file__).parent
-GONE_SECONDS = 5.0
-NOTICED_SECONDS = 10.0
 
 
 @pytest.fixture
@@ -56,6 +54,12 @@ def is_agent(process: psutil.Process, board: Server) -> bool:
     return False
 
 
+def is_sshd(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.name().startswith("sshd")
+    return True  # it has ended
+
+
 def installed(board: Server) -> list[str]:
     """What lies in the folder where agents are kept."""
     folder = board.home / ".cache" / "edgetune"
@@ -69,13 +73,13 @@ def test_the_agent_is_put_there_once_and_reached(board: Server, agents: SmallAge
         assert opened.kind == "native"
         assert address.host == "127.0.0.1"
         assert ask_status(address)["pid"] == running(board)[0].pid
-        with socket.create_connection(address, timeout=10) as sock:
+        with socket.create_connection(address, timeout=PATIENT_SECONDS) as sock:
             sock.sendall(wire.pack_int(wire.MAGIC) + wire.pack_text(wire.SESSION))
             data = bytes(range(256)) * 8192
             threading.Thread(target=sock.sendall, args=(data,), daemon=True).start()
             assert wire.receive(sock, len(data)) == data
         assert opened.lost is None
-    wait_for(lambda: not running(board), GONE_SECONDS)
+    wait_for(lambda: not running(board))
     assert installed(board) == [f"agent-{agents.identity('')}"]
     assert any(line.startswith("Building for ") for line in said)
     assert any(line.startswith(f"Copying the agent to {ALIAS} (1.0 MB)") for line in said)
@@ -114,7 +118,7 @@ def test_two_desks_at_once(board: Server, tmp_path: Path) -> None:
     finally:
         for one in opened:
             one.close()
-    wait_for(lambda: not running(board), GONE_SECONDS)
+    wait_for(lambda: not running(board))
 
 
 def put_edgetune(board: Server, *, version: str | None = None, tvm: str | None = None) -> None:
@@ -147,7 +151,7 @@ def test_edgetune_on_the_board_that_does_not_fit(
     opened = tunnel(board, agents, said := [])
     with opened:
         assert opened.kind == "native"
-        assert len(running(board)) == 1
+        wait_for(lambda: len(running(board)) == 1)
     assert any(why in line for line in said)
 
 
@@ -163,7 +167,7 @@ def test_edgetune_on_the_board_that_does_not_fit(
 def test_an_agent_that_cannot_be_used(board: Server, tmp_path: Path, text: str, why: str) -> None:
     with pytest.raises(EdgetuneError, match=why):
         tunnel(board, SmallAgents(tmp_path / "bundle", text))
-    wait_for(lambda: not running(board), GONE_SECONDS)
+    wait_for(lambda: not running(board))
 
 
 def test_a_machine_that_there_is_no_agent_for(board: Server) -> None:
@@ -186,7 +190,7 @@ def test_a_server_that_forwards_no_ports(tmp_path: Path, own_server: Server, age
     own_server.start(extra="AllowTcpForwarding no")
     with pytest.raises(EdgetuneError, match="forwards no ports: AllowTcpForwarding"):
         tunnel(own_server, agents)
-    wait_for(lambda: not running(own_server), GONE_SECONDS)
+    wait_for(lambda: not running(own_server))
 
 
 def test_a_folder_is_no_board(board: Server) -> None:
@@ -223,13 +227,11 @@ def test_a_desk_that_ends_leaves_no_agent(board: Server, tmp_path: Path, how: si
     ) as desk:
         assert desk.stdout is not None
         assert desk.stdout.readline() == b"open\n"
-        assert len(running(board)) == 1
+        wait_for(lambda: len(running(board)) == 1)
         tunnels = psutil.Process(desk.pid).children()
         desk.send_signal(how)
-        wait_for(lambda: not running(board), GONE_SECONDS)
-        wait_for(
-            lambda: not any(process.is_running() and process.status() != "zombie" for process in tunnels), GONE_SECONDS
-        )
+        wait_for(lambda: not running(board))
+        wait_for(lambda: not any(process.is_running() and process.status() != "zombie" for process in tunnels))
         desk.kill()
 
 
@@ -261,27 +263,25 @@ def test_the_real_agents_end_with_the_desk_in_the_middle_of_a_session(board: Ser
     ) as desk:
         assert desk.stdout is not None
         assert desk.stdout.readline() == b"open\n"
-        started = [process for process in board.sessions() if not process.name().startswith("sshd")]
+        started = [process for process in board.sessions() if not is_sshd(process)]
         assert len(started) >= 2  # the agent and its session
         desk.kill()
-        wait_for(lambda: not any(process.is_running() for process in started), GONE_SECONDS)
+        wait_for(lambda: not any(process.is_running() for process in started))
 
 
 @pytest.mark.parametrize("what", ["connection", "agent"])
 def test_what_is_lost_is_noticed(own_server: Server, agents: SmallAgents, what: str) -> None:
     opened = tunnel(own_server, agents)
-    with opened as address, socket.create_connection(address, timeout=NOTICED_SECONDS) as sock:
+    with opened as address, socket.create_connection(address, timeout=PATIENT_SECONDS) as sock:
         sock.sendall(wire.pack_int(wire.MAGIC) + wire.pack_text(wire.SESSION) + b"hello")
         assert wire.receive(sock, 5) == b"hello"
-        since = time.monotonic()
         if what == "agent":
             running(own_server)[0].kill()
         else:
             own_server.signal_connections(signal.SIGKILL)
         with contextlib.suppress(ConnectionResetError):
             assert sock.recv(1) == b""
-        wait_for(lambda: opened.lost is not None, NOTICED_SECONDS)
-        assert time.monotonic() - since < NOTICED_SECONDS
+        wait_for(lambda: opened.lost is not None)
         expected = "the agent on board ended" if what == "agent" else "the connection to board was lost"
         assert expected in str(opened.lost)
         with pytest.raises(EdgetuneError):
@@ -290,15 +290,16 @@ def test_what_is_lost_is_noticed(own_server: Server, agents: SmallAgents, what: 
 
 def test_an_agent_whose_desk_falls_silent_ends(board: Server, agents: SmallAgents) -> None:
     """As where the network dies: nothing is closed, and SSH notices after hours."""
-    opened = tunnel(board, agents, silent_seconds=1.0)
-    with opened as address:
-        time.sleep(1.5)
-        assert ask_status(address)["state"] == "free", "the desk tells it that it is there"
-        [agent] = running(board)
-        opened._process.send_signal(signal.SIGSTOP)
-        wait_for(lambda: not agent.is_running() or agent.status() == psutil.STATUS_ZOMBIE, GONE_SECONDS)
-        opened._process.send_signal(signal.SIGCONT)
-        wait_for(lambda: opened.lost is not None, NOTICED_SECONDS)
+    for attempt in attempts(4.0, grow=4.0):
+        with attempt as longer:
+            opened = tunnel(board, agents, silent_seconds=longer)
+            with opened as address:
+                time.sleep(1.5 * longer)
+                assert ask_status(address)["state"] == "free", "the desk tells it that it is there"
+                opened._process.send_signal(signal.SIGSTOP)
+                wait_for(lambda: not running(board))
+                opened._process.send_signal(signal.SIGCONT)
+                wait_for(lambda: opened.lost is not None)  # noqa: B023 - waited for within the turn
 
 
 def test_the_agent_listens_on_the_boards_loopback_only(board: Server, agents: SmallAgents) -> None:
@@ -321,7 +322,7 @@ def test_a_shell_that_talks_when_it_starts(tmp_path: Path, own_server: Server, a
 
 
 def test_ctrl_c_while_an_agent_starts(board: Server, tmp_path: Path) -> None:
-    bundle = SmallAgents(tmp_path / "bundle", program(trouble="import time; time.sleep(60)"))
+    bundle = SmallAgents(tmp_path / "bundle", program(trouble="import time; time.sleep(600)"))
 
     def press() -> None:
         wait_for(lambda: running(board))
@@ -329,9 +330,7 @@ def test_ctrl_c_while_an_agent_starts(board: Server, tmp_path: Path) -> None:
 
     finger = threading.Thread(target=press)
     finger.start()
-    since = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         tunnel(board, bundle)
-    assert time.monotonic() - since < NOTICED_SECONDS
     finger.join()
-    wait_for(lambda: not running(board), GONE_SECONDS)
+    wait_for(lambda: not running(board))

@@ -24,6 +24,7 @@ class Planting:
         self._folder = folder
         self._config = target.config()
         self._built = 0
+        self._hanging: set[str] = set()
         self.parallel = pool.parallel
 
     def map(
@@ -46,17 +47,23 @@ class Planting:
     def abandon(self) -> None:
         self._pool.abandon()
 
+    def hangs(self, library: str) -> bool:
+        """Whether it is a `hang`."""
+        return library in self._hanging
+
     def _planted(self, plant: str | None, outcome: Outcome) -> Outcome:
         if plant is None:
             return outcome
         library, arguments = outcome.value
+        if plant == "hang":
+            self._hanging.add(library)
         if plant != "nan":
             shutil.copyfile(libraries.misbehaving(self._folder, plant, str(self._config["mtriple"])), library)
             return outcome
         job = libraries.build_job(
             self._folder, formula="te.log(x - x - 1)", parameters=len(arguments), target=self._config
         )
-        [built] = self._pool.map("build", [job], 60)
+        [built] = self._pool.map("build", [job], 240)
         assert built.error is None, built.error
         shutil.copyfile(built.value[0], library)
         return Outcome(value=(library, built.value[1]))
@@ -70,7 +77,7 @@ class Copying(StandInBuilder):
 
     def __init__(self, pool: Pool, folder: Path, target: targets.Target) -> None:
         job = libraries.build_job(folder, parameters=self.parameters, target=target.config())
-        [outcome] = pool.map("build", [job], 60)
+        [outcome] = pool.map("build", [job], 240)
         assert outcome.error is None, outcome.error
         self._library, self._arguments = outcome.value
 
