@@ -1,17 +1,19 @@
 """How many trials does a warm start save? One model tuned from nothing, then from records of other kernels.
 
-    python benchmarks/warm_start.py DIR [--phase cold,kernels,batch,again,picture] [--minutes 10] [--trials N]
-                                        [--model resnet50] [--donors squeezenet,googlenet] [--other-batch 48]
+    python benchmarks/warm_start.py DIR [--phase cold,donors,kernels,batch,again,picture] [--minutes 10] [--trials N]
+                             [--model resnet50] [--donors squeezenet,googlenet] [--other-batch 48] [--shipped]
 
 cold      tunes the model in an empty store, without the logs that come with edgetune
-kernels   the same in a store that holds what those logs have of the donors' kernels on this device, and nothing else
-batch     the same in a store that holds what they have of the model's own kernels at the other batch size
+donors    tunes the donors, and the model at the other batch size, in a store of their own; with --shipped it has what
+          the logs of edgetune have of them, which is about one record of a kernel
+kernels   tunes the model in a store that holds all records of the donors, and nothing else
+batch     the same in a store that holds those of the model's own kernels at the other batch size
 again     measures every kernel that was the best of its task at some time in one of these runs once more, all in turns
 picture   prints the figures and writes DIR/warm_start.json and DIR/warm_start.svg, of what there is
 
 Without --phase it does all, one after the other; what is done is not done again, and what was cut off is gone on with.
-A run ends when nothing improves any more, or after --minutes; ResNet-50 on two cores takes about 6 minutes a run, and
-2 to 5 minutes for measuring again.
+A run ends when nothing improves any more, or after --minutes; ResNet-50 on two cores takes about 3 minutes a run, the
+donors 13, and measuring again 2 to 5.
 
 The question is how many trials a run needs for a model latency (the sum over the layers of their best kernels) within
 1 % of what the cold run ended with. It is answered twice. By the times of the runs themselves; there the best of many
@@ -40,8 +42,8 @@ if TYPE_CHECKING:
     from compiler.graph.variants import Variants
     from compiler.records.store import Store
 
-PHASES = ("cold", "kernels", "batch", "again", "picture")
-RUNS = PHASES[:3]
+PHASES = ("cold", "donors", "kernels", "batch", "again", "picture")
+RUNS = ("cold", "kernels", "batch")
 WITHIN = 0.01
 ASKED = 0.2
 ENDED = "benchmark: the run has ended"
@@ -57,7 +59,7 @@ def main() -> int:
     parser.add_argument("--model", default="resnet50")
     parser.add_argument("--donors", default="squeezenet,googlenet")
     parser.add_argument("--other-batch", type=int, default=48)
-    parser.add_argument("--logs", type=Path, help="logs of the donors [default: those of edgetune]")
+    parser.add_argument("--shipped", action="store_true", help="donors are what comes with edgetune, not tuned here")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     phases = options.phase.split(",")
@@ -71,6 +73,8 @@ def main() -> int:
             print(f"{phase}: done before")
         elif phase == "again":
             again(options)
+        elif phase == "donors":
+            donors(options)
         else:
             run(phase, options)
     return 0
@@ -89,31 +93,52 @@ def done(folder: Path, phase: str) -> bool:
 # ---- the runs
 
 
+def donors(options: argparse.Namespace) -> None:
+    """Fill the store that the others are given records from."""
+    import targets
+    from compiler.records.store import open_store
+
+    target = targets.get("native")
+    with open_store(options.folder / "donors") as store:
+        for model, batch in (source for phase in ("kernels", "batch") for source in sources(phase, options)):
+            if options.shipped:
+                imported(store, model, batch, target)
+            else:
+                ended = tuned(store, "donors", model, batch, target, options)
+                print(f"donors: {model}: {ended['trials']} trials in {ended['seconds']:.0f} s, {ended['ended']}")
+    _result(options.folder, "donors").write_text(json.dumps({"shipped": options.shipped}))
+
+
+def sources(phase: str, options: argparse.Namespace) -> list[tuple[str, int | None]]:
+    """Which models, at which batch sizes, a phase begins with records of."""
+    if phase == "kernels":
+        return [(name, None) for name in options.donors.split(",")]
+    return [(options.model, options.other_batch)] if phase == "batch" else []
+
+
 def run(phase: str, options: argparse.Namespace) -> None:
     """Tune the model in the phase's store, and write its curve."""
     import targets
     from compiler.records.store import open_store
 
     target = targets.get("native")
-    sources: list[tuple[str, int | None]] = []
-    if phase == "kernels":
-        sources = [(name, None) for name in options.donors.split(",")]
-    elif phase == "batch":
-        sources = [(options.model, options.other_batch)]
+    given = sources(phase, options)
     with open_store(options.folder / phase) as store:
-        for source, batch in sources:
-            given, of = give(store, source, batch, target, options.logs)
-            print(f"{phase}: records of {given} of {of} kernels of {source}{f' at batch {batch}' if batch else ''}")
+        for source, batch in given:
+            records, kernels, of = give(store, options.folder / "donors", source, batch, target)
+            at = f" at batch {batch}" if batch else ""
+            print(f"{phase}: {records} records of {kernels} of the {of} kernels of {source}{at}")
         note = store.note(ENDED)
         # A run that has ended would begin anew, and go on from its own records.
-        ended = json.loads(note) if note else tuned(store, phase, target, options)
+        ended = json.loads(note) if note else tuned(store, phase, options.model, None, target, options)
+        store.set_note(ENDED, json.dumps(ended))
         trials = own_trials(store)
         latency = curve(_expanded(options.model), trials, _cost)
     found = {
         "phase": phase,
         "model": options.model,
         "device": targets.fingerprint(target).id,
-        "sources": sources,
+        "sources": given,
         **ended,
         "curve": latency,
         "when": [round((_time(r) - _time(trials[0])).total_seconds(), 2) for r in trials],
@@ -122,8 +147,10 @@ def run(phase: str, options: argparse.Namespace) -> None:
     print(f"{phase}: {ended['trials']} trials in {ended['seconds']:.0f} s, ended because {ended['ended']}")
 
 
-def tuned(store: Store, phase: str, target: Any, options: argparse.Namespace) -> dict[str, Any]:
-    """Tune the model, going on with what was cut off; how it ended, which is noted in the store."""
+def tuned(
+    store: Store, phase: str, model: str, batch: int | None, target: Any, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Tune a model, going on with what was cut off; how it ended."""
     from compiler.frontend import load
     from compiler.tuning.tune import Budget, tune
 
@@ -136,35 +163,55 @@ def tuned(store: Store, phase: str, target: Any, options: argparse.Namespace) ->
             print(f"{phase}: {state.trials} trials in {state.seconds:.0f} s{latency}", flush=True)
 
     summary = tune(
-        load(options.model),
+        load(model, batch=batch),
         target,
         store=store,
         budget=Budget(trials=options.trials, seconds=60 * options.minutes),
         seed=options.seed,
         progress=progress,
+        warm=phase != "donors",
     )
     if summary.interrupted:
         sys.exit(f"{phase}: interrupted; the same command goes on")
     ended = {name: getattr(summary, name) for name in ("trials", "failed", "seconds", "ended", "spent")}
     ended["begins"] = vars(summary.begins)
-    store.set_note(ENDED, json.dumps(ended))
     return ended
 
 
-def give(store: Store, model: str, batch: int | None, target: Any, logs: Path | None) -> tuple[int, int]:
-    """Import what the logs have of a model's kernels on this device: of how many there is something, and of all."""
+def give(store: Store, donors: Path, model: str, batch: int | None, target: Any) -> tuple[int, int, int]:
+    """Put into `store` what `donors` has of a model's kernels on this device: how many records, of how many kernels,
+    and how many kernels there are."""
+    import targets
+    from compiler.records.record import CHECK_RUN
+    from compiler.records.store import open_store
+
+    fingerprint = targets.fingerprint(target).id
+    hashes = list(_expanded(model, batch).tasks)
+    records = kernels = 0
+    with open_store(donors) as source:
+        for digest in hashes:
+            found = [r for r in source.records(workload=digest, fingerprint=fingerprint) if r.run != CHECK_RUN]
+            workload = source.workload(digest)
+            if found and workload is not None:
+                store.add_workload(workload, imported=True)
+                store.add_many(found, origin=f"records of {model}")
+                records += len(found)
+                kernels += 1
+    return records, kernels, len(hashes)
+
+
+def imported(store: Store, model: str, batch: int | None, target: Any) -> None:
+    """Put into `store` what the logs of edgetune have of a model's kernels on this device."""
     import targets
     from compiler.records.exchange.import_ import import_files
     from compiler.records.exchange.report import ImportReport
     from compiler.records.shipped import shipped_folder
 
     fingerprint = targets.fingerprint(target).id
-    folder = (logs or shipped_folder() or Path()) / fingerprint
-    hashes = list(_expanded(model, batch).tasks)
-    files = [path for digest in hashes for path in [folder / f"{digest}.jsonl"] if path.exists()]
+    folder = (shipped_folder() or Path()) / fingerprint
+    files = [path for digest in _expanded(model, batch).tasks for path in [folder / f"{digest}.jsonl"] if path.exists()]
     if files:
         import_files(store, files, ImportReport(), only=fingerprint, origin=f"logs of {model}")
-    return len(files), len(hashes)
 
 
 def own_trials(store: Store) -> list[Any]:
