@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import click
 
+from compiler.commands.interrupt import Interrupts, noted
 from compiler.errors import EdgetuneError, UsageError
 from compiler.report.format import printable
 
@@ -20,7 +21,11 @@ def run_command(command: click.Command, arguments: Sequence[str]) -> int:
 
     With `--debug` among the arguments, a failure's exception comes out instead.
     """
-    arguments = list(arguments)
+    with noted() as interrupts:
+        return _run(command, list(arguments), interrupts)
+
+
+def _run(command: click.Command, arguments: list[str], interrupts: Interrupts) -> int:
     debugging = "--debug" in arguments
     try:
         done = command.main(arguments, prog_name="edgetune", standalone_mode=False)
@@ -39,8 +44,8 @@ def run_command(command: click.Command, arguments: Sequence[str]) -> int:
     except EdgetuneError as error:
         if debugging:
             raise
-        _fail(str(error))
-        return error.exit_code
+        _fail(f"interrupted: {error}" if interrupts.pending else str(error))
+        return INTERRUPTED if interrupts.pending else error.exit_code
     except (OSError, MemoryError) as error:
         if debugging:
             raise
@@ -54,6 +59,9 @@ def run_command(command: click.Command, arguments: Sequence[str]) -> int:
     except Exception as error:
         if debugging:
             raise
+        if interrupts.pending:
+            _fail("interrupted")
+            return INTERRUPTED
         said = " ".join(str(error).split())[:300] or "no message"
         _fail(f"unexpected {type(error).__name__}: {said} (this is a bug of edgetune; --debug shows where)")
         return 1

@@ -1,7 +1,8 @@
-"""Ctrl-C while TVM searches: kept until a moment at which stopping is safe.
+"""Ctrl-C while TVM is at work.
 
-Python raises KeyboardInterrupt wherever it happens to be, and inside a callback that TVM's C++ made, that ends the
-whole process. So Ctrl-C only leaves a note, and whoever is at a safe point asks for it.
+Python raises KeyboardInterrupt wherever it happens to be. Inside a callback that TVM's C++ made, TVM turns it into an
+error without a word, and while it searches that may end the whole process. So Ctrl-C leaves a note; during a search it
+does nothing else, and whoever is at a safe point asks for it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,16 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.pending = False
+        self._deferring = False
+
+    @property
+    def deferring(self) -> bool:
+        """Whether Ctrl-C waits for `check`."""
+        return self._deferring
+
+    def defer(self) -> None:
+        """From now on Ctrl-C waits for `check`."""
+        self._deferring = True
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if Ctrl-C was pressed since the beginning."""
@@ -26,22 +37,45 @@ class Interrupts:
 
 
 @contextmanager
-def deferred(notice: Callable[[], None]) -> Iterator[Interrupts]:
-    """Within it the first Ctrl-C calls `notice` and waits for `check`; a second one raises at once."""
+def noted() -> Iterator[Interrupts]:
+    """Within it Ctrl-C raises KeyboardInterrupt as ever, and is noted: what comes of that may be another exception."""
     interrupts = Interrupts()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupts  # signals go to the main thread alone
-        return
-    before = signal.getsignal(signal.SIGINT)
 
     def pressed(_number: int, _frame: FrameType | None) -> None:
-        if interrupts.pending:
+        interrupts.pending = True
+        raise KeyboardInterrupt
+
+    # Whoever ignores it, a process that a script has put into the background, say, goes on ignoring it.
+    with _handling(pressed, signal.getsignal(signal.SIGINT) is signal.default_int_handler):
+        yield interrupts
+
+
+@contextmanager
+def deferred(notice: Callable[[], None]) -> Iterator[Interrupts]:
+    """Within it, and after `defer`, the first Ctrl-C calls `notice` and waits for `check`; any other raises at once."""
+    interrupts = Interrupts()
+    before = signal.getsignal(signal.SIGINT)
+
+    def pressed(number: int, frame: FrameType | None) -> None:
+        if interrupts.pending or not interrupts.deferring:
+            interrupts.pending = True
+            if callable(before):
+                before(number, frame)
             raise KeyboardInterrupt
         interrupts.pending = True
         notice()
 
-    signal.signal(signal.SIGINT, pressed)
-    try:
+    with _handling(pressed):
         yield interrupts
+
+
+@contextmanager
+def _handling(handler: Callable[[int, FrameType | None], None], wanted: bool = True) -> Iterator[None]:
+    if not wanted or threading.current_thread() is not threading.main_thread():
+        yield  # signals go to the main thread alone
+        return
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
     finally:
         signal.signal(signal.SIGINT, before)

@@ -236,6 +236,8 @@ def _tune(
         builder = stack.enter_context(opened_builder(options.build_cluster, target, runner, output))
 
         def safe_point(state: TuneState) -> None:
+            # Until the first of these nothing is measured that a step in hand could lose.
+            interrupts.defer()
             progress(state)
             interrupts.check()
 

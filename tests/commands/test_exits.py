@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import cli
+from compiler.commands.interrupt import deferred
 from compiler.report.format import printable
 
 ROOT = Path(cli.__file__).parent
@@ -17,7 +19,7 @@ ROOT = Path(cli.__file__).parent
 @pytest.mark.parametrize("arguments", ["targets", "targets --json -", "--help"])
 def test_a_full_disk_behind_stdout_is_no_bug(arguments: str) -> None:
     command = f"{sys.executable} {ROOT / 'cli.py'} {arguments} >/dev/full"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=240)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "error: the system refused: No space left on device"
     assert "Exception" not in done.stderr
@@ -48,3 +50,37 @@ def test_strangers_names_cannot_move_the_cursor(capsys: pytest.CaptureFixture[st
     shown = capsys.readouterr()
     assert "\x1b" not in shown.err
     assert "\r" not in shown.err
+
+
+def test_ctrl_c_that_tvm_swallows_is_no_bug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import tvm
+
+    @tvm.transform.module_pass(opt_level=0)
+    def pressed(_mod: tvm.IRModule, _context: object) -> tvm.IRModule:
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("not reached")
+
+    monkeypatch.setattr("compiler.commands.targets.list_targets", lambda *_: pressed(tvm.IRModule()))
+    before = signal.getsignal(signal.SIGINT)
+    assert cli.main(["targets"]) == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_waits_only_where_something_could_be_lost() -> None:
+    said: list[str] = []
+    with deferred(lambda: said.append("stopping")) as interrupts:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert not said
+    with deferred(lambda: said.append("stopping")) as interrupts:
+        interrupts.defer()
+        signal.raise_signal(signal.SIGINT)
+        assert said == ["stopping"]
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.check()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert said == ["stopping"]
