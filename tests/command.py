@@ -17,7 +17,7 @@ ROOT = Path(cli.__file__).parent
 def edgetune(*arguments: str | Path, check: int | None = 0, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own, as a user does. It loads TVM anew, which takes seconds."""
     command = [sys.executable, str(ROOT / "cli.py"), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env={**os.environ, **environment})
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, env={**os.environ, **environment})
     return _checked(done, check)
 
 

@@ -170,8 +170,8 @@ def test_profile_rows_without_a_peak() -> None:
 def test_the_peak_of_this_machine() -> None:
     peak = measure_peak(1)
     assert measure_peak(1) is peak
-    assert 1 < peak.gflops < 1000
-    assert 0.5 < peak.gb_s < 500
+    assert 0 < peak.gflops < 1000
+    assert 0 < peak.gb_s < 500
     assert "1 threads" in peak.how
 
 

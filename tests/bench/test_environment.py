@@ -13,30 +13,40 @@ import pytest
 
 from compiler.bench import environment
 from compiler.bench.environment import OtherLoad, environment_warnings, scaling_governors, series_warnings
+from tests.waiting import attempts
 
 
 def test_other_processes_are_seen() -> None:
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
         try:
             time.sleep(0.2)  # let it start
-            others = OtherLoad().cpus()
-            assert others > 0.3
-            assert any("other processes use" in warning for warning in environment_warnings(1, others))
+            for attempt in attempts(0.0):
+                with attempt:
+                    others = OtherLoad().cpus()
+                    assert others > 0.3
+                    assert any("other processes use" in warning for warning in environment_warnings(1, others))
         finally:
             process.kill()
 
 
 def test_what_others_do_during_the_measurement_counts() -> None:
     """Not before and not after it: the load is of the window from the making to the question."""
-    load = OtherLoad()
     code = "import time\nend = time.time() + 1\nwhile time.time() < end: pass"
-    subprocess.run([sys.executable, "-c", code], check=True)
-    assert load.cpus() > 0.3
+    for attempt in attempts(0.0):
+        with attempt:
+            load = OtherLoad()
+            subprocess.run([sys.executable, "-c", code], check=True)
+            assert load.cpus() > 0.3
 
 
 def test_our_own_load_is_not_others() -> None:
     """What others may have used is what we did not."""
+    for attempt in attempts(0.0):  # two windows that should be one
+        with attempt:
+            our_own_load_is_not_others()
 
+
+def our_own_load_is_not_others() -> None:
     def spin() -> None:
         while time.thread_time() < 0.5:
             pass

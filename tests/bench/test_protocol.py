@@ -16,6 +16,7 @@ from compiler.bench.statistics import latency, paired_ratio
 from compiler.errors import UsageError
 from compiler.runtime.timing import Timing, time_invocations
 from compiler.tensors import TensorSpec
+from tests.waiting import attempts
 
 
 class Sleeper:
@@ -39,7 +40,7 @@ class Sleeper:
 
 def test_engines_take_turns_and_get_the_runs_and_seconds_asked_for() -> None:
     log: list[str] = []
-    engines = [Sleeper("a", 0.001, log), Sleeper("b", 0.002, log, "float16")]
+    engines = [Sleeper("a", 0.001, log), Sleeper("b", 0.01, log, "float16")]
     inputs = {"x": np.array([1, 2], "float32")}
     turns: list[tuple[str, int, int]] = []
     protocol = Protocol(runs=10, seconds=0.06, rounds=3, warmup_runs=1, warmup_seconds=0.01)
@@ -69,7 +70,7 @@ def test_a_slow_engine_ends_at_the_limit() -> None:
         {"x": np.zeros(2, "float32")},
         Protocol(runs=1000, rounds=2, warmup_seconds=0, warmup_runs=0, limit_seconds=0.2),
     )
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < 40
     assert 2 <= len(measurement.seconds) < 20
 
 
@@ -91,17 +92,21 @@ def test_protocols_that_make_no_sense(wrong: dict[str, int]) -> None:
 
 
 def test_wait_until_idle_waits_for_spinning_threads() -> None:
-    stop = time.perf_counter() + 0.3
+    for attempt in attempts(0.0):  # a thread that gets no processor does not spin
+        with attempt:
+            stop = time.perf_counter() + 0.3
 
-    def spin() -> None:
-        while time.perf_counter() < stop:
-            pass
+            def spin(stop: float = stop) -> None:
+                while time.perf_counter() < stop:
+                    pass
 
-    thread = threading.Thread(target=spin)
-    thread.start()
-    assert wait_until_idle(step_seconds=0.05)
-    assert time.perf_counter() >= stop - 0.05
-    thread.join()
+            thread = threading.Thread(target=spin)
+            thread.start()
+            try:
+                assert wait_until_idle(step_seconds=0.05)
+                assert time.perf_counter() >= stop - 0.05
+            finally:
+                thread.join()
 
 
 def test_wait_until_idle_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:

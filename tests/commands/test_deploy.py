@@ -170,14 +170,19 @@ def test_a_copy_that_is_interrupted_leaves_nothing(
 ) -> None:
     large = write(tmp_path / "large.tar", {"library.so": bytes(200 << 20)}, small.manifest())
     command = [sys.executable, ROOT / "cli.py", "deploy", large.path, "--to", f"{ALIAS}:{board.home}/models"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as desk:
-        wait_for(lambda: any(path.stat().st_size for path in board.home.glob("models/*/library.so")))
-        desk.send_signal(how)
-        assert desk.stderr is not None
-        said = desk.stderr.read().splitlines()
-        assert desk.wait() == status
+    for _ in range(4):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as desk:
+            wait_for(lambda: any(path.stat().st_size for path in board.home.glob("models/*/library.so")))
+            desk.send_signal(how)
+            assert desk.stderr is not None
+            said = desk.stderr.read().splitlines()
+        if desk.returncode == 0:  # all was there before the signal came
+            shutil.rmtree(board.home / "models")
+            continue
+        assert desk.returncode == status
         assert "Traceback" not in said
         assert status != 130 or said[-1] == "error: interrupted"
+        break
     wait_for(lambda: contents(board.home / "models") == [])
 
 

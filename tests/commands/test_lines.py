@@ -34,7 +34,7 @@ def test_lines_of_processes_do_not_mix(tmp_path: Path) -> None:
         "for i in range(50): append_lines(Path(sys.argv[1]), [{'i': i, 'text': 'x' * 20_000}] * 3)"
     )
     processes = [subprocess.Popen([sys.executable, "-c", code, path], cwd=ROOT) for _ in range(4)]
-    assert [process.wait(60) for process in processes] == [0] * 4
+    assert [process.wait(240) for process in processes] == [0] * 4
     found = [json.loads(line)["i"] for line in path.read_text().splitlines()]
     assert len(found) == 600
     assert all(len(set(found[at : at + 3])) == 1 for at in range(0, 600, 3))
@@ -45,7 +45,7 @@ def test_lines_into_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(path)
     with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as reader:
         Output(str(path), out=io.StringIO()).json([{"a": 1}])
-        assert reader.communicate(timeout=10)[0] == b'{"a":1}\n'
+        assert reader.communicate(timeout=60)[0] == b'{"a":1}\n'
 
 
 def test_lines_that_cannot_be_written(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ files = FileCache(Path(sys.argv[1]), "x", 1 << 30)
 print("begun", flush=True)
 for number in itertools.count(int(sys.argv[2])):
     files.write(f"{number % 7}", [bytes([number % 7]) * 4000, b"end"] * 50)
+    number - int(sys.argv[2]) == 6 and print("all", flush=True)
 """
 
 
@@ -92,7 +93,9 @@ def test_writers_that_are_killed_leave_nothing_that_is_read(tmp_path: Path) -> N
         for writer in writers:
             assert writer.stdout is not None and writer.stdout.readline()
         files, seen, until = FileCache(tmp_path, "x", 1 << 30), 0, time.monotonic() + 0.5
-        while time.monotonic() < until:
+        for writer in writers:
+            assert writer.stdout is not None and writer.stdout.readline()
+        while time.monotonic() < until or not seen:
             for number in range(7):
                 content = files.read(f"{number}")
                 seen += content is not None

@@ -120,7 +120,7 @@ def test_jetsons_have_the_right_gpu_and_host(board: str, arch: str, mcpu: str, c
 
 def test_the_order_of_names_does_not_depend_on_who_imports_what() -> None:
     code = "import targets.jetson, targets; print(targets.names()[1])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240)
     assert done.stdout.strip() == "x86-64"
 
 

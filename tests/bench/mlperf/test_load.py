@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -31,6 +32,7 @@ from compiler.tensors import TensorSpec
 from tests.command import ROOT, edgetune, one_line
 from tests.runtime import small
 from tests.runtime.agent import agents
+from tests.waiting import wait_for
 
 pytest.importorskip("mlperf_loadgen")
 pytestmark = pytest.mark.skipif(
@@ -202,8 +204,9 @@ def test_a_process_that_is_killed_is_no_hang(single: Package, tmp_path: Path) ->
     def kill(text: str) -> None:
         if text.startswith("MLPerf"):
             for child in psutil.Process().children():
-                if "compiler.bench.mlperf.process" in child.cmdline():
-                    child.kill()
+                with contextlib.suppress(psutil.Error):  # one that has just ended
+                    if "compiler.bench.mlperf.process" in child.cmdline():
+                        child.kill()
 
     with pytest.raises(EdgetuneError, match="LoadGen's process was ended by SIGKILL"):
         list(
@@ -235,9 +238,9 @@ def test_ctrl_c_keeps_what_was_measured(single: Package, tmp_path: Path) -> None
     (child,) = psutil.Process(process.pid).children()
     time.sleep(1.0)  # well within LoadGen's run
     os.kill(process.pid, signal.SIGINT)
-    assert process.wait(30) == 130
+    assert process.wait(240) == 130
     assert one_line(process.stderr.read()) == "error: interrupted"
-    assert not child.is_running()
+    wait_for(lambda: not child.is_running())
     (result,) = map(json.loads, results.read_text().splitlines())
     assert result["mlperf"] is None
     assert result["runs"] >= 3

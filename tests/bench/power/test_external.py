@@ -15,6 +15,7 @@ from compiler.bench.power.metering import Metering
 from compiler.bench.protocol import Measurement
 from compiler.errors import EdgetuneError, UsageError
 from compiler.runtime.timing import Timing, Window, time_invocations
+from tests.waiting import attempts
 
 
 def write(path: Path, first: float, watts: list[float], period: float = 1.0, zone: timezone = timezone.utc) -> Path:
@@ -73,6 +74,12 @@ def test_windows_shorter_than_its_readings_are_unresolved_and_say_what_helps(tmp
 
 
 def test_a_log_that_goes_on_is_waited_for(tmp_path: Path) -> None:
+    for attempt in attempts(0.0):  # a meter that gets no processor writes too little
+        with attempt:
+            a_log_that_goes_on_is_waited_for(tmp_path)
+
+
+def a_log_that_goes_on_is_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "meter.csv"
     began = time.time()
     ended = threading.Event()
@@ -109,7 +116,9 @@ def test_what_is_no_log_is_refused_before_anything_is_measured(tmp_path: Path, t
 
 
 def test_windows_are_on_the_time_of_day_too() -> None:
-    timing = time_invocations(lambda: time.sleep(0.005), runs=4, seconds=0.0, warmup_runs=3, edges=Clock())
-    (window,) = timing.windows
-    assert 0.02 <= window.end - window.begin < 1
-    assert abs(window.wall - timing.began) < 0.01 and abs(time.monotonic() - window.end) < 1
+    for attempt in attempts(0.0):
+        with attempt:
+            timing = time_invocations(lambda: time.sleep(0.005), runs=4, seconds=0.0, warmup_runs=3, edges=Clock())
+            (window,) = timing.windows
+            assert 0.02 <= window.end - window.begin < 1
+            assert abs(window.wall - timing.began) < 0.01 and abs(time.monotonic() - window.end) < 1

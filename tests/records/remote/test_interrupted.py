@@ -47,7 +47,16 @@ def about(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, 
 def killed(what: str, folder: Path, name: str, about: dict[str, Any]) -> list[str]:
     """Begin a transfer in a process, and kill it in the middle of a part; the parts that it has begun."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.records.remote.transfer", what, str(folder), name, json.dumps(about)],
+        [
+            sys.executable,
+            "-m",
+            "tests.records.remote.transfer",
+            what,
+            str(folder),
+            name,
+            json.dumps(about),
+            str(BEFORE),
+        ],
         stdout=subprocess.PIPE,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -1,7 +1,8 @@
-"""A push or a pull whose parts are counted, in a process of its own slow enough to be killed halfway.
+"""A push or a pull whose parts are counted, in a process of its own that waits halfway to be killed.
 
 `python -m tests.records.remote.transfer` takes push or pull, the folder that users' stores lie in, the user's name,
-and the remote as JSON ({"kind": ...}). It prints a line for each part before it goes or comes, and `done` at the end.
+the remote as JSON ({"kind": ...}), and in which part, from 1, it stops for ever. It prints a line for each part before
+it goes or comes, and `done` at the end.
 """
 
 from __future__ import annotations
@@ -22,8 +23,6 @@ from compiler.records.remote.push import push
 from compiler.records.remote.sftp import SftpRemote
 from tests.records.remote.users import user
 
-PAUSE_S = 0.05
-
 
 def opened(about: dict[str, Any]) -> FileRemote:
     """The remote that a fixture described."""
@@ -34,22 +33,30 @@ def opened(about: dict[str, Any]) -> FileRemote:
     return SftpRemote(about["url"], known_hosts=Path(about["known_hosts"]), config=Path(about["config"]))
 
 
-def watched(remote: FileRemote, told: Callable[[str], None], pause_s: float = 0.0) -> None:
-    """Tells of each part before it goes or comes, and has it take its time, half of its bytes being here."""
+def watched(remote: FileRemote, told: Callable[[str], None], held: int = 0) -> None:
+    """Tells of each part before it goes or comes; the one of number `held` stays where half of its bytes are here."""
     put, chunks = remote.put, remote.chunks
+    begun: list[str] = []
+
+    def begin(path: str) -> None:
+        if path.startswith(f"{PARTS}/"):
+            begun.append(path)
+            told(path)
+
+    def hold() -> None:
+        while len(begun) == held:
+            time.sleep(1)
 
     def watched_put(path: str, source: Path | bytes) -> None:
-        if path.startswith(f"{PARTS}/"):
-            told(path)
+        begin(path)
         put(path, source)
-        time.sleep(pause_s)
+        hold()
 
     def watched_chunks(path: str) -> Iterator[bytes]:
-        if path.startswith(f"{PARTS}/"):
-            told(path)
+        begin(path)
         for chunk in chunks(path):
             yield chunk[: len(chunk) // 2]
-            time.sleep(pause_s)
+            hold()
             yield chunk[len(chunk) // 2 :]
 
     remote.put, remote.chunks = watched_put, watched_chunks  # type: ignore[method-assign]
@@ -57,11 +64,11 @@ def watched(remote: FileRemote, told: Callable[[str], None], pause_s: float = 0.
 
 
 def transfer(
-    what: str, folder: Path, name: str, about: dict[str, Any], told: Callable[[str], None], pause_s: float = 0.0
+    what: str, folder: Path, name: str, about: dict[str, Any], told: Callable[[str], None], held: int = 0
 ) -> None:
     """A push or a pull that is watched."""
     with user(folder, name) as store, opened(about) as remote:
-        watched(remote, told, pause_s)
+        watched(remote, told, held)
         if what == "push":
             push(store, remote)
         else:
@@ -69,8 +76,8 @@ def transfer(
             assert report.refused == [], report.refused
 
 
-def main(what: str, folder: str, name: str, about: str) -> None:
-    transfer(what, Path(folder), name, json.loads(about), lambda path: print(path, flush=True), PAUSE_S)
+def main(what: str, folder: str, name: str, about: str, held: str) -> None:
+    transfer(what, Path(folder), name, json.loads(about), lambda path: print(path, flush=True), int(held))
     print("done", flush=True)
 
 

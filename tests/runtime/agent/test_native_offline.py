@@ -75,7 +75,7 @@ def batch(path: Path, built: Mapping[str, Path], names: list[str], **changes: An
 @pytest.fixture
 def measure(agent: str, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(path: Path, results: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run([agent, "measure", path, results], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([agent, "measure", path, results], capture_output=True, text=True, timeout=240)
         assert done.returncode == status, done.stderr
         assert status == 0 or done.stderr.count("\n") == 1, done.stderr
         return done
@@ -128,7 +128,7 @@ def test_what_is_no_batch_or_of_another_board_is_refused(
     for place in range(0, len(data), max(1, len(data) // 15)):
         broken.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
         done = subprocess.run(
-            [agent, "measure", broken, tmp_path / f"r{place}"], capture_output=True, text=True, timeout=60
+            [agent, "measure", broken, tmp_path / f"r{place}"], capture_output=True, text=True, timeout=240
         )
         assert done.returncode in (0, 1) and done.stderr.count("\n") == 1
     other = batch(tmp_path / "o.tar", built, ["good"], machine="riscv64")
@@ -169,5 +169,5 @@ def test_a_signal_ends_it_and_it_goes_on_later(
 
 
 def test_the_command_needs_both_names(agent: str) -> None:
-    done = subprocess.run([agent, "measure", "batch.tar"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([agent, "measure", "batch.tar"], capture_output=True, text=True, timeout=240)
     assert done.returncode == 2 and done.stderr.count("\n") == 1

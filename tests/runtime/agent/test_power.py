@@ -18,12 +18,14 @@ from compiler.bench.power.metering import Metering
 from compiler.bench.power.readings import COUNTED
 from compiler.bench.protocol import Protocol, measure
 from compiler.errors import EdgetuneError
+from compiler.package import Package
 from compiler.runtime.rpc.address import Way
 from compiler.runtime.rpc.session import RemoteSession
 from tests.runtime import small
 from tests.runtime.agent import agents
 from tests.runtime.agent.agents import Agent, Kind
 from tests.runtime.sensors import nvml_stub
+from tests.waiting import attempts
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,12 @@ def board(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agen
 
 
 def test_the_board_integrates_on_its_own_clock(board: Agent) -> None:
+    for attempt in attempts(0.0):  # a board that gets no processor reads its sensors too seldom
+        with attempt:
+            the_board_integrates(board)
+
+
+def the_board_integrates(board: Agent) -> None:
     with board.connect() as connection:
         told = json.loads(connection.call("edgetune.power.channels"))
         assert {"name": "gpu0", "sensor": "NVML", "counts": True} in told["channels"] and told["why"] is None
@@ -78,6 +86,12 @@ def test_windows_that_are_none_are_refused(board: Agent, nonsense: str) -> None:
 @pytest.mark.skipif(targets.why_not_run(targets.get(small.TARGET)) is not None, reason=f"no {small.TARGET}")
 def test_power_of_a_package_on_the_board(board: Agent, tmp_path_factory: pytest.TempPathFactory) -> None:
     package = small.package(tmp_path_factory.mktemp("package"))
+    for attempt in attempts(0.0):
+        with attempt:
+            power_of_a_package(board, package)
+
+
+def power_of_a_package(board: Agent, package: Package) -> None:
     protocol = Protocol(runs=10, seconds=0.6, rounds=2, warmup_runs=2, warmup_seconds=0.02)
     with RemoteSession(Way(board.address), 1) as session:
         engine = PackageEngine(session.load(package))
@@ -105,7 +119,7 @@ def test_power_of_a_package_on_the_board(board: Agent, tmp_path_factory: pytest.
 def test_an_external_meter_on_a_board(board: Agent, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("package")
     package, path, began = small.package(folder), folder / "meter.csv", time.time()
-    path.write_text("time,watts\n" + "".join(f"{began - 5 + k / 50:.3f},12.5\n" for k in range(3000)))
+    path.write_text("time,watts\n" + "".join(f"{began - 5 + k / 50:.3f},12.5\n" for k in range(20_000)))
     protocol = Protocol(runs=10, seconds=0.5, rounds=1, warmup_runs=2, warmup_seconds=0.02)
     with RemoteSession(Way(board.address), 1) as session:
         engine = PackageEngine(session.load(package))
