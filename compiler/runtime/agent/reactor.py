@@ -79,9 +79,10 @@ class Reactor:
         while self._timers and self._timers[0][2].call is None:
             heapq.heappop(self._timers)
         wait = max(0.0, self._timers[0][0] - time.monotonic()) * 1000 + 1 if self._timers else None
-        for descriptor, events in self._poll.poll(wait):
-            callback = self._callbacks.get(descriptor)  # an earlier one may have taken it away
-            if callback is not None and self._running:
+        ready = [(descriptor, events, self._callbacks.get(descriptor)) for descriptor, events in self._poll.poll(wait)]
+        for descriptor, events, callback in ready:
+            # An earlier one may have taken it away; what another has of the same number by now is not what is ready.
+            if callback is not None and self._callbacks.get(descriptor) is callback and self._running:
                 self._call(callback, events)
         now = time.monotonic()
         while self._running and self._timers and self._timers[0][0] <= now:

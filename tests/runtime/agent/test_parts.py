@@ -51,6 +51,29 @@ def test_who_is_forgotten_is_not_called() -> None:
         os.close(end)
 
 
+def test_who_comes_in_the_place_of_one_that_was_closed_is_not_called_for_it() -> None:
+    """The system gives the lowest number that is free: a new connection often has that of the one before."""
+    reactor = Reactor(lambda error: pytest.fail(str(error)))
+    first, second, empty = os.pipe(), os.pipe(), os.pipe()
+    called: list[int] = []
+
+    def replace(own: int, other: int) -> None:
+        reactor.forget(own)
+        reactor.forget(other)
+        os.dup2(empty[0], other)
+        reactor.watch(other, READABLE, called.append)
+
+    for own, other in ((first[0], second[0]), (second[0], first[0])):
+        reactor.watch(own, READABLE, lambda _events, own=own, other=other: replace(own, other))
+    for _, end in (first, second):
+        os.write(end, b"x")
+    reactor.after(0.05, reactor.stop)
+    reactor.run()
+    assert called == []
+    for end in (*first, *second, *empty):
+        os.close(end)
+
+
 @pytest.mark.parametrize(
     ("question", "seconds", "answer"),
     [

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
+import signal
 import socket
 import threading
 import time
@@ -191,6 +193,27 @@ def test_clients_wait_their_turn_and_one_that_leaves_is_passed_over(agent: Agent
             assert wire.receive_int(clients[0]) == wire.MAGIC
             assert select.select(clients[1:], [], [], 0)[0] == []
             clients.pop(0).close()
+
+
+def test_what_is_left_of_a_session_does_not_end_the_next_one(agent: Agent) -> None:
+    """An agent that gets no processor for a while hears at once of a session's end and of the next client, whose
+    connection may get the number of the last one's."""
+    first = agent.connect()
+    os.kill(agent.process.pid, signal.SIGSTOP)
+    try:
+        first.close()
+        time.sleep(0.3)
+        client = socket.create_connection(agent.address, timeout=60)
+        client.sendall(wire.pack_int(wire.MAGIC) + wire.pack_text(wire.SESSION))
+    finally:
+        os.kill(agent.process.pid, signal.SIGCONT)
+    with client:
+        assert wire.receive_int(client) == wire.MAGIC
+        wire.receive_text(client)
+        client.settimeout(0.6)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+    settled(agent)
 
 
 def test_a_stock_client_is_served(agent: Agent, troubled: Troubled, trouble_library: Path) -> None:
