@@ -82,5 +82,7 @@ def linker(triple: str | None = None) -> Linker:
 def _line(text: str) -> str:
     """The line of a linker's output that says what went wrong."""
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if "error" in line.lower() or "cannot" in line.lower()]
-    return (telling or lines or [""])[0][:300]
+    # The compiler's own last word, `collect2: error: ld returned 1 exit status`, only says that there is one above.
+    causes = [line for line in lines if not line.endswith("exit status")] or lines
+    telling = [line for line in causes if any(word in line.lower() for word in ("error", "cannot", "failed"))]
+    return (telling or causes or [""])[0][:300]

@@ -58,10 +58,13 @@ def test_help_is_fast_and_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in cli.edgetune.commands)])
-def test_every_command_has_help(command: list[str]) -> None:
+def test_every_command_has_help(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     done = edgetune_here(*command, "--help")
     assert done.stdout.startswith("Usage: edgetune")
     assert "--help" in done.stdout
+    # On 80 columns, a command that is listed is said in a whole sentence.
+    assert not any(line.endswith("...") for line in done.stdout.partition("Commands:")[2].splitlines())
 
 
 def test_wrong_use_exits_with_2(tmp_path: Path) -> None:
@@ -284,3 +287,11 @@ def test_bench_goes_on_after_a_source_that_fails(package: Path, tmp_path: Path) 
     done = edgetune_here("bench", damaged, package, "--runs", "3", "--seconds", "0", check=1)
     assert "small" in done.stdout
     assert "damaged.tar" in one_line(done.stderr)
+
+
+def test_bench_of_one_source_that_fails_says_so_once(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.onnx"
+    bad.write_text("no ONNX")
+    done = edgetune_here("bench", bad, check=1)
+    assert "no ONNX file" in one_line(done.stderr)
+    assert "warning" not in done.stderr

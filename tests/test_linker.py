@@ -91,6 +91,16 @@ def test_a_broken_object_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_the_cause_is_said_not_that_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler = tmp_path / "cxx"
+    said = "ld: final link failed: No space left on device\\ncollect2: error: ld returned 1 exit status"
+    compiler.write_text(f"#!/bin/sh\nprintf '{said}\\n' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    with pytest.raises(EdgetuneError, match="No space left on device"):
+        linker()(str(tmp_path / "x.so"), [])
+
+
 def test_linking_needs_no_tvm() -> None:
     code = "import sys, compiler.linker; compiler.linker.find_linker(); assert 'tvm' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=240)

@@ -1,4 +1,4 @@
-"""The README is true: its commands exist with those options, its make targets too, and a session of them works."""
+"""The README is true, and so are the guides: commands exist with those options, make targets too; a session works."""
 
 from __future__ import annotations
 
@@ -15,16 +15,25 @@ import cli
 
 ROOT = Path(cli.__file__).parent
 TEXT = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```\w*\n(.*?)```", TEXT, re.S)
-LINES = [line.removeprefix("$ ").split("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
-COMMANDS = sorted({line for line in LINES if line.startswith("edgetune ")})
+GUIDES = "\n".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))
+
+
+def commands(text: str) -> list[str]:
+    """The commands in the blocks of a text, without comments; none that shows in brackets what may be left out."""
+    blocks = re.findall(r"```\w*\n(.*?)```", text, re.S)
+    lines = [line.removeprefix("$ ").split("#")[0] for block in blocks for line in block.splitlines()]
+    words = [part.strip() for line in lines for part in line.split("&&")]
+    return sorted({line for line in words if line.startswith("edgetune ") and "[" not in line})
+
+
+COMMANDS = commands(TEXT)
 
 
 def test_there_are_commands() -> None:
     assert len(COMMANDS) > 5
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", sorted({*COMMANDS, *commands(GUIDES)}))
 def test_command_parses(command: str) -> None:
     group: click.Command = cli.edgetune
     words = shlex.split(command)[1:]

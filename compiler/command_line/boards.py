@@ -31,7 +31,7 @@ listen = together(
 )
 
 
-@click.command()
+@click.command(short_help="Let desks tune, run and measure here: the agent of a board.")
 @click.option("--port", type=click.IntRange(0, 65535), default=9090, show_default=True, help="0: any free one.")
 @click.option("--key", default="edgetune", show_default=True, help="What boards of this kind are called.")
 @click.option("--tracker", metavar="HOST:PORT", help="Register there; sessions then come through the tracker.")
@@ -59,7 +59,7 @@ def serve(**options: Any) -> None:
     work(ServeOptions(**options))
 
 
-@click.command()
+@click.command(short_help="Keep track of boards, and give them to desks: TVM's tracker.")
 @click.option("--port", type=click.IntRange(0, 65535), default=9190, show_default=True, help="0: any free one.")
 @listen
 @debug
@@ -98,7 +98,7 @@ def deploy(source: str | None, json: str | None, **options: Any) -> None:
     work(source, Output(json), DeployOptions(**options))
 
 
-@click.command()
+@click.command(short_help="List boards: what they are, free or busy, how warm.")
 @click.option("--rpc", metavar="HOST:PORT", help="An agent or a tracker [default: those on this machine].")
 @click.option("--key", help="Only boards of this key.")
 @click.option("--ssh", metavar="USER@BOARD", help="The board that SSH leads to; the agent is put there if need be.")

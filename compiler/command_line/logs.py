@@ -30,7 +30,7 @@ def logs_list(fingerprint: str | None, logs: str | None, json: str | None) -> No
     list_logs(Output(json), logs, fingerprint)
 
 
-@logs_.command("show")
+@logs_.command("show", short_help="Show what is known of a model, a workload or a record.")
 @click.argument("which", metavar="MODEL|WORKLOAD|RECORD")
 @target
 @batches
@@ -51,7 +51,7 @@ def logs_show(which: str, logs: str | None, json: str | None, **options: Any) ->
     show(Output(json), logs, which, ShowOptions(**options))
 
 
-@logs_.command("diff")
+@logs_.command("diff", short_help="Tell what log B has that A has not, and how kernels differ.")
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @fingerprint
@@ -64,7 +64,7 @@ def logs_diff(first: str, second: str, fingerprint: str | None, json: str | None
     diff_logs(Output(json), first, second, fingerprint)
 
 
-@logs_.command("import")
+@logs_.command("import", short_help="Take in JSON lines, or stock MetaSchedule's two JSON files.")
 @click.argument("source", metavar="FILE|DIR")
 @click.option("--target", help="Of MetaSchedule's files: the target that they were measured on.")
 @click.option("--fingerprint", metavar="ID", help="Of MetaSchedule's files: the fingerprint of the machine.")
@@ -87,7 +87,7 @@ def logs_import(
     import_logs(Output(json), logs, source, target, fingerprint, **options)
 
 
-@logs_.command("export")
+@logs_.command("export", short_help="Write sorted JSON lines: one file, a folder, or stdout.")
 @click.argument("destination", metavar="FILE.jsonl|DIR|-")
 @fingerprint
 @click.option("--top", type=click.IntRange(1), help="Only the best so many records of each kernel.")
@@ -114,9 +114,11 @@ def logs_export(destination: str, logs: str | None, json: str | None, **options:
     export_logs(Output(json), logs, destination, ExportOptions(**options))
 
 
-@logs_.command("merge")
+@logs_.command("merge", short_help="Merge files, folders of logs and record stores into one.")
 @click.argument("sources", nargs=-1, required=True, metavar="FILE|DIR ...")
-@click.option("-o", "destination", required=True, metavar="FILE.jsonl|DIR", help="Where the union is written.")
+@click.option(
+    "-o", "--output", "destination", required=True, metavar="FILE.jsonl|DIR", help="Where the union is written."
+)
 @common
 def logs_merge(sources: Sequence[str], destination: str, json: str | None) -> None:
     """Merge files, folders of logs and record stores into one: each record once, in whatever order they come."""
@@ -127,7 +129,15 @@ def logs_merge(sources: Sequence[str], destination: str, json: str | None) -> No
 
 
 @logs_.command("curve")
-@click.option("-o", "destination", default="curve.svg", show_default=True, help="The picture (svg, png or pdf).")
+@click.option(
+    "-o",
+    "--output",
+    "destination",
+    default="curve.svg",
+    show_default=True,
+    metavar="FILE",
+    help="The picture (svg, png or pdf).",
+)
 @click.option("--at", type=click.IntRange(1), default=16, show_default=True, help="Trials whose share is told.")
 @click.option("--least", type=click.IntRange(2), default=32, show_default=True, help="Trials that a task must have.")
 @fingerprint
@@ -176,7 +186,7 @@ def logs_verify(json: str | None, **options: Any) -> None:
     verify_logs(Output(json), VerifyOptions(**options))
 
 
-@logs_.command("migrate")
+@logs_.command("migrate", short_help="Try the schedules of another TVM's records with this one.")
 @fingerprint
 @logs
 @common
@@ -199,7 +209,7 @@ def logs_readme(folder: str, json: str | None) -> None:
     write_readme(Output(json), folder)
 
 
-@logs_.command("schema")
+@logs_.command("schema", short_help="Write the format of the lines to DIR, as JSON Schema.")
 @click.argument("folder", metavar="DIR")
 @common
 def logs_schema(folder: str, json: str | None) -> None:
@@ -223,7 +233,7 @@ def logs_prune(keep: int, fingerprint: str | None, logs: str | None, json: str |
     prune_logs(Output(json), logs, keep, fingerprint)
 
 
-@logs_.command("push")
+@logs_.command("push", short_help="Add what is not there yet to a folder, bucket or registry.")
 @click.argument("remote", required=False, metavar="[URL|NAME]")
 @fingerprint
 @click.option("--top", type=click.IntRange(1), help="Only the best so many records of each kernel.")
@@ -247,7 +257,7 @@ def logs_push(remote: str | None, json: str | None, **options: Any) -> None:
     push_logs(Output(json), remote=remote, **options)
 
 
-@logs_.command("pull")
+@logs_.command("pull", short_help="Merge in what others have pushed; nothing is replaced.")
 @click.argument("remote", required=False, metavar="[URL|NAME]")
 @click.option("--target", help="Only records of this target.")
 @click.option("--model", help="Only the kernels of this model [--target: native].")

@@ -105,7 +105,7 @@ def tune(models: Sequence[str], json: str | None, **options: Any) -> None:
     work(models, Output(json), TuneOptions(**placed(options), logs=own, others=others))
 
 
-@click.command("compile")
+@click.command("compile", short_help="Build a package of MODEL from the records at hand; verify it.")
 @click.argument("model")
 @target
 @click.option("--batch", type=click.IntRange(1), help="Batch size [default: the model's, or 1].")
@@ -149,7 +149,7 @@ def run(package: str, json: str | None, **options: Any) -> None:
     work(package, Output(json), **placed(options))
 
 
-@click.command()
+@click.command(short_help="Measure packages or models, alone or beside other engines.")
 @click.argument("sources", nargs=-1, metavar="[MODEL|PACKAGE ...]")
 @click.option(
     "--suite",
@@ -204,10 +204,11 @@ def bench(context: click.Context, sources: Sequence[str], suite_: str | None, js
     work(sources, Output(json), chosen)
 
 
-@click.command()
+@click.command(short_help="Make a report of what `bench --json` has written.")
 @click.argument("sources", nargs=-1, required=True, metavar="RESULTS.jsonl ...")
 @click.option(
     "-o",
+    "--output",
     "destination",
     default="report.html",
     show_default=True,

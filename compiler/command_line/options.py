@@ -9,11 +9,6 @@ from typing import Any
 import click
 
 
-def _set_debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    root = context.find_root()
-    root.meta["debug"] = root.meta.get("debug", False) or value
-
-
 def together(*decorators: Callable) -> Callable:
     """One decorator that adds all of `decorators`, so that help lists them in this order."""
     return lambda function: functools.reduce(lambda inner, add: add(inner), reversed(decorators), function)
@@ -23,7 +18,6 @@ debug = click.option(
     "--debug",
     is_flag=True,
     expose_value=False,
-    callback=_set_debug,
     is_eager=True,
     help="Show the traceback of a failure.",
 )

@@ -113,7 +113,8 @@ def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None
     lines: list[tuple[str, AaLine]] = []
     with steps(output) as step, opened_place(options.device, step) as place:
         place.must_have_cpus(options.threads)
-        for label, opening in _subjects(sources, output, options, step, place):
+        subjects = list(_subjects(sources, output, options, step, place))
+        for label, opening in subjects:
             try:
                 with opening as subject:
                     if options.aa:
@@ -133,7 +134,9 @@ def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None
                         output.json(lines_of(report, profile))
             except EdgetuneError as error:
                 failures.append(error)
-                output.warn(f"{label} was not measured: {error}")
+                # Where there is nothing else, the last line says it.
+                if len(subjects) > 1:
+                    output.warn(f"{label} was not measured: {error}")
                 continue
             reports.append(report)
             refusal = options.power.refusal(report)

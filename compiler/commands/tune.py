@@ -349,11 +349,19 @@ def _list_tasks(jobs: Sequence[_Job], target: targets.Target, output: Output) ->
 
     for job in jobs:
         tasks = list_tasks(job.model, target, precision=job.precision)
-        rows = [(task.index, task.name, task.calls) for task in tasks]
+        rows = [(task.index, task.name, task.calls, task.hash[:12]) for task in tasks]
         title = f"{job.label}: {fmt.count(len(rows), 'task')}"
-        output.table(("number", "task", "calls"), rows, title=title, right="number,calls")
+        # The workload tells kernels of one name apart (Winograd with small tiles and large ones).
+        output.table(("number", "task", "calls", "workload"), rows, title=title, right="number,calls")
         output.json(
-            {"model": job.model.name, "number": number, "task": name, "calls": calls} for number, name, calls in rows
+            {
+                "model": job.model.name,
+                "number": task.index,
+                "task": task.name,
+                "calls": task.calls,
+                "workload": task.hash,
+            }
+            for task in tasks
         )
 
 

@@ -103,6 +103,8 @@ def show_profile(output: Output, name: str, report: ProfileReport) -> None:
     if report.peak is not None:
         gflops, gb_s = fmt.significant(report.peak.gflops), fmt.significant(report.peak.gb_s)
         output.say(f"peak: {gflops} GFLOP/s, {gb_s} GB/s ({report.peak.how})")
+        if any((row.of_peak_bandwidth or 0.0) > 1 for row in report.rows):
+            output.say("more than 100 % of the peak's GB/s: what the kernel reads is in the caches already")
     elif report.no_peak is not None:
         output.say(f"peak: {report.no_peak}")
 

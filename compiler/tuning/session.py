@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import targets
 from compiler.build import RECORDS_TRIED
+from compiler.errors import EdgetuneError
 from compiler.records.nearest.devices import Device
 from compiler.records.record import Record, clean_error, now
 from compiler.tuning.budget import Budget, Spending
@@ -34,6 +37,7 @@ BATCH = 8  # candidates of a task between two decisions of which task is next
 IMPROVEMENT = 0.01  # what counts as one
 CHECK_SHARE = 0.1  # of a time budget that is kept for checking; what is not reached is not marked as checked
 CHECK_SECONDS = 1.0  # about what checking a task takes
+LEAST_ROOM = 1 << 20  # bytes that any library needs
 
 Progress = Callable[[TuneState], None]
 
@@ -145,10 +149,15 @@ class Session:
         return {"module": candidate.module, "target": self.target.config(), "library": str(library)}
 
     def keep(self, measured: Measured) -> list[float]:
-        """Keep what became of a trial, and count it; the seconds of its repeats, none for a failure."""
+        """Keep what became of a trial, and count it; the seconds of its repeats, none for a failure.
+
+        Raises EdgetuneError where a build failed for want of room: that says nothing of the candidate.
+        """
         trial, outcome = measured
         state = trial.work.state
         seconds = tuple(float(s) for s in outcome.value or ())
+        if not seconds:
+            _must_have_room(outcome.error or "")
         record = Record(
             workload=state.hash,
             trace=trial.candidate.trace,
@@ -277,6 +286,16 @@ class Session:
         for task in self.state.tasks:
             task.used = task.hash in times or task.best_seconds is None
             task.share = times.get(task.hash, 0.0) / whole if whole and task.best_seconds is not None else None
+
+
+def _must_have_room(error: str) -> None:
+    """Raises EdgetuneError where `error` is of a build, and the disk on which candidates are built is full."""
+    folder = tempfile.gettempdir()
+    if error.startswith("build: ") and shutil.disk_usage(folder).free < LEAST_ROOM:
+        raise EdgetuneError(
+            f"no space is left in {folder}, where candidates are built: make room, or set TMPDIR to another folder; "
+            "what was learned is kept, and the same command goes on from there"
+        )
 
 
 def _checking_seconds(budget: Budget, tasks: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,8 @@ from compiler.bench.verify import verify_model
 from compiler.errors import EdgetuneError, UsageError
 from compiler.frontend import load, random_inputs
 from compiler.package import Accuracy, KernelWork, ModelInfo, Package, write
+from compiler.report.bench import show_profile
+from compiler.report.output import Output
 from compiler.runtime.profiling import KernelTime, Profile
 from compiler.runtime.session import LocalSession
 from tests.runtime import small
@@ -181,3 +184,11 @@ def test_our_engine_speaks_for_its_manifest(package: Package) -> None:
         assert (engine.name, engine.precision, engine.version) == ("edgetune", "fp32", "0.0")
         assert engine.run(small.inputs())["y"].shape == (2, 5)
         assert len(engine.timed(small.inputs(), runs=3).seconds) == 3
+
+
+def test_more_than_the_peak_of_memory_is_explained() -> None:
+    measured = Profile((KernelTime("k", 1, 1e-3, 20_000_000),), 1e-4, 2e-3, 3)
+    for gb_s, explained in ((10.0, True), (40.0, False)):
+        out = io.StringIO()
+        show_profile(Output(out=out), "small", report(measured, {}, Peak(100.0, gb_s, 1, "assumed")))
+        assert ("in the caches" in out.getvalue()) == explained

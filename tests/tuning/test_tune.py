@@ -21,6 +21,7 @@ from compiler.tuning.state import TuneState, TuneSummary
 from compiler.tuning.tune import Budget, list_tasks, tune
 from compiler.tuning.workers import Outcome, Pool
 from tests.tuning import models
+from tests.tuning.stand_in import StandInBuilder
 from tests.tuning.trials import trials
 
 TARGET = targets.get("native")
@@ -217,3 +218,20 @@ def test_a_machine_that_is_not_the_target_is_refused(model: Model, store: Store)
     with pytest.raises(UsageError, match="precision"):
         tune(model, TARGET, store=store, budget=Budget(trials=1), precision="int8")
     assert trials(store) == []
+
+
+def test_a_full_disk_is_no_candidate_s_fault(
+    model: Model, store: Store, workers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(StandInBuilder):
+        def build(self, job: dict[str, Any]) -> Outcome:
+            return Outcome(error="linking 1.so with c++ failed: final link failed: No space left on device")
+
+    monkeypatch.setattr("compiler.tuning.session.LEAST_ROOM", 1 << 62)
+    with pytest.raises(EdgetuneError, match="no space is left in .* TMPDIR"):
+        tune(model, TARGET, store=store, budget=Budget(trials=3), **{**workers, "builder": Full()})
+    assert trials(store) == []
+    # Elsewhere than on a full disk it is the candidate's.
+    monkeypatch.setattr("compiler.tuning.session.LEAST_ROOM", 0)
+    summary = tune(model, TARGET, store=store, budget=Budget(trials=3), **{**workers, "builder": Full()})
+    assert (summary.trials, summary.failed) == (3, 3)
