@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from compiler.records.store import Store
 
 PRECISIONS = {"fp32": "float32", "fp16": "float16"}
-"""What weights are stored as. Sums are kept in float32 on CPUs whatever the precision."""
+"""What weights are stored as. Long sums are kept in float32 on CPUs whatever the precision."""
 
 Report = Callable[[str], None]
 
@@ -130,6 +130,7 @@ def compile_model(
         callback.register()
     from tvm import relax
 
+    from compiler.cpu_front import front_for_cpus
     from compiler.cuda.front import lower_for_gpus
     from compiler.graph import pipeline, variants
     from compiler.graph.filling import filling
@@ -153,7 +154,7 @@ def compile_model(
     else:
         fill = filling(hardware)
         with clock("import"):
-            laid_out, dumper = front(model, io_precision, dump)
+            laid_out, dumper, kept_fp32 = front_for_cpus(model, target, precision, io_precision, dump)
         with clock("lower"):
             if store is not None and store.fingerprints().get(identity):
                 expanded = variants.expand(laid_out, storage, fill)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from compiler.build import best_seconds, front, storage_of
+from compiler.build import best_seconds, storage_of
 
 if TYPE_CHECKING:
     import tvm
@@ -28,13 +28,14 @@ def plain_module(
     prepare(target.kind)
     from tvm import tirx
 
+    from compiler.cpu_front import front_for_cpus
     from compiler.graph import pipeline, variants
     from compiler.graph.filling import filling
     from compiler.graph.scheduling import ORIGIN, as_task, cpu_hardware
     from compiler.records.workload import workload_of
 
     storage, fill = storage_of(precision), filling(cpu_hardware(target))
-    laid_out, _ = front(model)
+    laid_out, _, _ = front_for_cpus(model, target, precision)
     expanded = variants.expand(laid_out, storage, fill)
     seconds = best_seconds(store, expanded.tasks, fingerprint)
     lowered = pipeline.lower(laid_out, storage, lambda index, _: expanded.algorithm(index, seconds), None, fill).mod

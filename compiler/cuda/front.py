@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from compiler.build import front, storage_of
 from compiler.cuda.algorithms import chooser
+from compiler.half_front import half_front
 
 if TYPE_CHECKING:
     import tvm
@@ -76,28 +77,9 @@ def front_for_gpus(
     model: Model, precision: str, io_precision: str = "fp32", dump: Path | None = None
 ) -> tuple[tvm.IRModule, Dump | None, dict[str, float]]:
     """The model laid out for kernels of a GPU, the function that dumps later phases, and `kept_fp32`."""
+    if storage_of(precision) == HALF:
+        return half_front(model, io_precision, dump)
     from compiler.graph.passes.identifiers import identifiers
 
-    half = storage_of(precision) == HALF
-    kept_fp32 = _too_large(model) if half else {}
-    if kept_fp32:
-        from compiler.frontend.overflow import marked
-
-        model = marked(model, list(kept_fp32))
     laid_out, dumper = front(model, io_precision, dump)
-    laid_out = identifiers(laid_out)
-    if half:
-        from compiler.graph.passes.half_activations import half_activations
-
-        laid_out = half_activations(laid_out)
-        if dumper:
-            dumper(laid_out, "half activations")
-    return laid_out, dumper, kept_fp32
-
-
-def _too_large(model: Model) -> dict[str, float]:
-    from compiler.bench.probes import probe_inputs
-    from compiler.frontend.overflow import SAMPLES, few_images, overflowing
-
-    few = few_images(model)
-    return overflowing(few, probe_inputs(few.inputs, SAMPLES))
+    return identifiers(laid_out), dumper, {}

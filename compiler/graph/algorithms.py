@@ -1,4 +1,5 @@
-"""Which algorithm computes a convolution: direct, or Winograd with 2x2 outputs a tile (3x3 and 5x5) or 4x4 (3x3).
+"""Which algorithm computes a convolution: direct, or Winograd with 2x2 outputs a tile (3x3 and 5x5) or 4x4 (3x3), or
+direct in FP16 arithmetic where the CPU has that and the factors are FP16.
 
 The choice is made per convolution of the model, in the order in which the model runs them. Without records it follows
 the estimate below; with records it is the algorithm whose whole fused kernel was measured to be fastest.
@@ -9,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from .half_arithmetic import relative_cost, run_of
+
 
 class Algorithm(str, Enum):
     """How a convolution is computed; the value is what manifests and `inspect` show."""
@@ -16,16 +19,17 @@ class Algorithm(str, Enum):
     DIRECT = "direct"
     WINOGRAD_2 = "winograd-2x2"
     WINOGRAD_4 = "winograd-4x4"
+    DIRECT_HALF = "direct-fp16"
 
     @property
     def tile(self) -> int:
-        """Outputs along one side of a Winograd tile; 0 for the direct algorithm."""
-        return {"direct": 0, "winograd-2x2": 2, "winograd-4x4": 4}[self.value]
+        """Outputs along one side of a Winograd tile; 0 for the direct algorithms."""
+        return {"winograd-2x2": 2, "winograd-4x4": 4}.get(self.value, 0)
 
 
 @dataclass(frozen=True)
 class Convolution:
-    """What the choice depends on; sizes in elements."""
+    """What the choice depends on; sizes in elements. `half`: FP16 factors on a CPU that calculates in FP16."""
 
     n: int
     oh: int
@@ -36,6 +40,7 @@ class Convolution:
     stride: tuple[int, int]
     dilation: tuple[int, int]
     groups: int
+    half: bool = False
 
     @property
     def flops(self) -> int:
@@ -57,7 +62,12 @@ def candidates(conv: Convolution) -> list[Algorithm]:
         and conv.co // conv.groups >= 16
         and min(conv.oh, conv.ow) >= 4
     )
-    return [Algorithm.DIRECT, *WINOGRAD[conv.kernel]] if fits else [Algorithm.DIRECT]
+    narrow = conv.half and conv.groups == 1 and conv.co % 8 == 0 and run_of(conv.ci) > 0
+    return [
+        Algorithm.DIRECT,
+        *(WINOGRAD[conv.kernel] if fits else ()),
+        *((Algorithm.DIRECT_HALF,) if narrow else ()),
+    ]
 
 
 def estimate(conv: Convolution, algorithm: Algorithm) -> float:
@@ -65,6 +75,8 @@ def estimate(conv: Convolution, algorithm: Algorithm) -> float:
     weights, each read once from memory at the time of about 16 multiply-adds."""
     m = algorithm.tile
     weights = conv.co * (conv.ci // conv.groups)
+    if algorithm is Algorithm.DIRECT_HALF:
+        return relative_cost(run_of(conv.ci)) * conv.flops / 2 + 8.0 * conv.kernel[0] * conv.kernel[1] * weights
     if not m:
         return conv.flops / 2 + 16.0 * conv.kernel[0] * conv.kernel[1] * weights
     alpha = m + conv.kernel[0] - 1

@@ -87,6 +87,8 @@ def expand(
     layers: list[Layer] = []
     convolutions: list[Convolution] = []
     for algorithm in algorithms:
+        if algorithm is not Algorithm.DIRECT and not any(algorithm in candidates(c) for c in convolutions):
+            continue
         chooser = partial(_wherever_it_applies, algorithm)
         lowered = lower(mod, storage, chooser, dump and _labelled(dump, f"{algorithm.value}-{storage}"), fill)
         if algorithm is not Algorithm.DIRECT and all(a is Algorithm.DIRECT for a in lowered.algorithms):

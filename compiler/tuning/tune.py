@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import targets
-from compiler.build import front, storage_of
+from compiler.build import storage_of
 from compiler.errors import EdgetuneError, UsageError
 from compiler.tuning.alternate import Alternation
 from compiler.tuning.budget import Budget
@@ -44,11 +44,12 @@ def expand(model: Model, target: targets.Target, precision: str = "fp32", dump: 
         from compiler.cuda.front import expand_for_gpus
 
         return expand_for_gpus(model, precision, dump)
+    from compiler.cpu_front import front_for_cpus
     from compiler.graph import variants
     from compiler.graph.filling import filling
     from compiler.graph.scheduling import cpu_hardware
 
-    laid_out, dumper = front(model, dump=dump)
+    laid_out, dumper, _ = front_for_cpus(model, target, precision, dump=dump)
     return variants.expand(laid_out, storage_of(precision), filling(cpu_hardware(target)), dumper)
 
 

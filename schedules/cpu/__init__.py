@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from tvm import s_tir
 
-from . import conv2d, dense, generic, grouped, lrn, window, winograd
+from . import conv2d, conv2d_half, dense, generic, grouped, lrn, window, winograd
 from .blocks import NotApplicable
 from .tiles import Hardware
 
-FAMILIES = (conv2d, grouped, winograd, dense, window, lrn)
+FAMILIES = (conv2d, conv2d_half, grouped, winograd, dense, window, lrn)
 
 Space = Callable[[s_tir.Schedule], None]
 

@@ -8,6 +8,7 @@ from tvm import s_tir, tirx
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 KERNEL = "edgetune.kernel"
+SHORT_SUMS = "short_sums"  # kind of a block that sums up runs of products for the one that does the work
 
 
 class NotApplicable(Exception):  # noqa: N818 - it says which family is next, not that anything went wrong
@@ -16,13 +17,14 @@ class NotApplicable(Exception):  # noqa: N818 - it says which family is next, no
 
 @dataclass
 class Anchored:
-    """A function with one block that does the work, one behind that writes out, and before it, if there are such, `pad`
-    and `widen`, which makes float32 of weights stored narrower."""
+    """A function with one block that does the work, one behind that writes out, and before it, where there are such,
+    `pad`, `widen`, which makes float32 of weights stored narrower, and `short`, which sums up runs of products."""
 
     anchor: SBlockRV
     pad: SBlockRV | None
     out: SBlockRV
     widen: SBlockRV | None = None
+    short: SBlockRV | None = None
 
 
 def root_blocks(sch: s_tir.Schedule) -> list[SBlockRV]:
@@ -68,16 +70,20 @@ def gather(sch: s_tir.Schedule, kernel: str, keep_widened: bool = False) -> Anch
     outputs = [sch.get(b).name_hint for b in sch.get_output_blocks(sch.get_sblock("root"))]
     if len(outputs) != 1:
         raise NotApplicable("several outputs")
+    narrow = [b for b in blocks if kernel_of(sch, b) == "widen_data"]
+    for block in narrow:  # first: padding is then read by the block that does the work
+        _inline(sch, block)
+    blocks = root_blocks(sch) if narrow else blocks
+    short = next((b for b in blocks if kernel_of(sch, b) == SHORT_SUMS), None)
+    multiplies = anchor_name if short is None else sch.get(short).name_hint
     pad = widen = None
     for block in blocks:
         name = sch.get(block).name_hint
-        if name == anchor_name or name == outputs[0]:
+        if name in (anchor_name, multiplies, outputs[0]):
             continue
         if is_reduction(sch, block):
             raise NotApplicable("a second reduction")
-        if kernel_of(sch, block) == "pad" and any(
-            sch.get(c).name_hint == anchor_name for c in sch.get_consumers(block)
-        ):
+        if kernel_of(sch, block) == "pad" and any(sch.get(c).name_hint == multiplies for c in sch.get_consumers(block)):
             pad = block
             continue
         if keep_widened and kernel_of(sch, block) == "widen":
@@ -86,7 +92,7 @@ def gather(sch: s_tir.Schedule, kernel: str, keep_widened: bool = False) -> Anch
         _inline(sch, block)
     alone = anchor_name == outputs[0]
     out = sch.cache_write(anchor, 0, "global") if alone else sch.get_sblock(outputs[0])
-    return Anchored(anchor, pad, out, widen)
+    return Anchored(anchor, pad, out, widen, short)
 
 
 def _inline(sch: s_tir.Schedule, block: SBlockRV) -> None:

@@ -55,14 +55,16 @@ def chunks(
     in_bytes_per_row: int,
     stride: int,
     hardware: tiles.Hardware,
+    bits: int = 32,
 ) -> tuple[int, int]:
     """Rows and channel tiles that one parallel piece takes, by what each choice costs in time.
 
-    `sizes` are n, oh, ow, co, kernel h, kernel w, ci; the cost counts multiply-adds at full rate with what cores wait
-    for each other, the bytes of padded input copied, and the weights read again from beyond the second-level cache.
+    `sizes` are n, oh, ow, co, kernel h, kernel w, ci, with factors of `bits`; the cost counts multiply-adds at full
+    rate with what cores wait for each other, the bytes of padded input copied, and the weights read again from beyond
+    the second-level cache.
     """
     n, oh, ow, co, rh, rw, rc = sizes
-    lanes = hardware.vector_bits // 32
+    lanes = hardware.vector_bits // bits
     flops = 2.0 * n * oh * ow * co * rh * rw * rc
     l2 = hardware.l2_bytes or 512 * 1024
     best: tuple[float, tuple[int, int]] | None = None
@@ -73,7 +75,7 @@ def chunks(
             cycles = flops / (4.0 * lanes) * tiles.waiting(pieces, hardware.cores)
             if padded:
                 cycles += pieces * ((rows - 1) * stride + rh) * in_bytes_per_row / 8.0
-            weights = 4.0 * rh * rw * rc * tile.channels
+            weights = bits / 8.0 * rh * rw * rc * tile.channels
             reread = 1 if wide * weights < l2 / 2 and wide == co // tile.channels else pieces
             cycles += reread * wide * weights / 8.0 * (1.0 if weights < l2 / 2 else rows)
             cycles += pieces * 200.0

@@ -39,7 +39,7 @@ class Hardware(Protocol):
 
 @dataclass(frozen=True)
 class RegisterTile:
-    """`rows` output pixels by `vectors` vectors of `lanes` float32 channels, all held in registers."""
+    """`rows` output pixels by `vectors` vectors of `lanes` channels, all held in registers."""
 
     rows: int
     vectors: int
@@ -56,9 +56,9 @@ def divisors(n: int) -> list[int]:
     return sorted({*small, *(n // d for d in small)})
 
 
-def lanes_for(channels: int, hardware: Hardware) -> int:
-    """The widest vector of float32 that divides `channels`; 1 where none does."""
-    lanes = hardware.vector_bits // 32
+def lanes_for(channels: int, hardware: Hardware, bits: int = 32) -> int:
+    """The widest vector of numbers of `bits` (float32) that divides `channels`; 1 where none does."""
+    lanes = hardware.vector_bits // bits
     while lanes > 1 and channels % lanes:
         lanes //= 2
     return lanes
@@ -80,9 +80,10 @@ def registers(rows: int, vectors: int, hardware: Hardware) -> int:
     return rows * vectors + vectors + (1 if hardware.memory_operands else 3)
 
 
-def register_tiles(rows: int, channels: int, hardware: Hardware) -> list[RegisterTile]:
-    """Tiles that divide `rows` and `channels` evenly and fit the register file, the best by the model first."""
-    lanes = lanes_for(channels, hardware)
+def register_tiles(rows: int, channels: int, hardware: Hardware, bits: int = 32) -> list[RegisterTile]:
+    """Tiles of numbers of `bits` that divide `rows` and `channels` evenly and fit the register file, the best by the
+    model first."""
+    lanes = lanes_for(channels, hardware, bits)
     found = []
     for vectors in divisors(channels // lanes):
         for height in divisors(rows):

@@ -131,7 +131,7 @@ def test_a_tensor_that_float16_cannot_hold_stays_float32(tmp_path: Path, threads
 def test_without_the_check_it_would_overflow(
     tmp_path: Path, threads: ComputeThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("compiler.cuda.front._too_large", lambda model: {})
+    monkeypatch.setattr("compiler.half_front._too_large", lambda model: {})
     model = network(tmp_path, gain=1e6)
     logits, _ = on_cpu(lower_for_gpus(model, "fp16"), tmp_path, threads, random_inputs(model.inputs, 1)["x"])
     assert not np.isfinite(logits).all()

@@ -10,8 +10,10 @@ import numpy as np
 import tvm
 from tvm import te, topi
 
+from compiler.graph.half_arithmetic import run_of
 from compiler.graph.kernels.concat import concat
 from compiler.graph.kernels.conv2d import conv2d
+from compiler.graph.kernels.conv2d_half import conv2d_half
 from compiler.graph.kernels.dense import dense
 from compiler.graph.kernels.grouped import conv2d_grouped
 from compiler.graph.kernels.lrn import lrn
@@ -130,6 +132,31 @@ def conv_case(
         return behind(result, list(more)) if behind else result
 
     return task_case(compute, [data, weight, *extra], expected, weight=1)
+
+
+def half_case(
+    shape: tuple[int, int, int, int],
+    co: int,
+    kernel: tuple[int, int] = (3, 3),
+    strides: tuple[int, int] = (1, 1),
+    pads: Sequence[int] = (0,),
+    dilation: tuple[int, int] = (1, 1),
+    epilogue: str | None = "relu",
+    kept: int | None = None,
+) -> Case:
+    """A direct convolution in FP16 arithmetic; the reference is exact for the same FP16 factors."""
+    data = values(1, *shape).astype("float16")
+    weight = (values(2, *kernel, shape[3], co) / np.sqrt(np.prod(kernel) * shape[3])).astype("float16")
+    sides = four(pads)
+    out = conv2d_reference(data, weight, strides, sides, dilation, 1)[..., :kept]
+    behind, extra, expected = with_epilogue(epilogue, out)
+
+    def compute(x: te.Tensor, w: te.Tensor, *more: te.Tensor) -> te.Tensor:
+        result = conv2d_half(x, w, strides, sides, dilation, run_of(shape[3]), kept)
+        return behind(result, list(more)) if behind else result
+
+    # Runs of up to 16 terms, rounded to 11 bits each time: below 1e-3; with all terms in FP16 it would be above 5e-3.
+    return replace(task_case(compute, [data, weight, *extra], expected, weight=1), tolerance=1.5e-3)
 
 
 def grouped_case(

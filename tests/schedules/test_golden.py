@@ -20,15 +20,18 @@ from tests.schedules.kernels_for_tests import (
     conv_case,
     dense_case,
     grouped_case,
+    half_case,
     lrn_case,
     pool_case,
     winograd_case,
 )
 
 GOLDEN = Path(__file__).parent / "golden"
+HARDWARE = {"conv2d_half": hw.NEON}  # the others: AVX2
 
 KERNELS: dict[str, Callable[[], Case]] = {
     "conv2d": partial(conv_case, (1, 14, 14, 32), 64, pads=(1,)),
+    "conv2d_half": partial(half_case, (1, 14, 14, 32), 64, pads=(1,)),
     "grouped": partial(grouped_case, (1, 14, 14, 68), 4, 34, 40),
     "winograd": partial(winograd_case, 2, (1, 14, 14, 32), 64),
     "dense": partial(dense_case, 1, 256, 512),
@@ -41,7 +44,9 @@ KERNELS: dict[str, Callable[[], Case]] = {
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_the_zero_trial_schedule_is_the_one_that_was_reviewed(name: str, update_golden: bool) -> None:
-    assert_reviewed(GOLDEN / f"{name}.txt", zero_trial(KERNELS[name]().task, hw.AVX2), update_golden)
+    assert_reviewed(
+        GOLDEN / f"{name}.txt", zero_trial(KERNELS[name]().task, HARDWARE.get(name, hw.AVX2)), update_golden
+    )
 
 
 def test_every_golden_file_has_its_kernel() -> None:

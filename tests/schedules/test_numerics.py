@@ -20,6 +20,7 @@ from tests.schedules.kernels_for_tests import (
     conv_case,
     dense_case,
     grouped_case,
+    half_case,
     lrn_case,
     pool_case,
     sum_case,
@@ -60,6 +61,15 @@ CONVOLUTIONS: dict[str, Callable[[], Case]] = {
     "fp16 storage": partial(conv_case, (1, 8, 8, 16), 32, pads=(1,), storage="float16"),
     "fp16 storage, long rows": partial(conv_case, (1, 6, 120, 16), 32, pads=(1,), storage="float16"),
     "depthwise, fp16 storage": partial(conv_case, (1, 8, 8, 16), 16, groups=16, pads=(1,), storage="float16"),
+}
+
+HALVES: dict[str, Callable[[], Case]] = {
+    "3x3": partial(half_case, (1, 10, 12, 32), 32, pads=(1,)),
+    "1x1": partial(half_case, (2, 8, 8, 64), 48, (1, 1), epilogue="residual"),
+    "strided, asymmetric padding": partial(half_case, (1, 11, 12, 16), 16, strides=(2, 2), pads=(0, 1, 2, 1)),
+    "dilated, runs of 12": partial(half_case, (1, 12, 11, 24), 16, dilation=(2, 3), pads=(2, 3)),
+    "runs of 11, odd": partial(half_case, (1, 7, 9, 11), 24, pads=(1,), epilogue=None),
+    "filled up": partial(half_case, (1, 5, 7, 32), 32, (1, 1), kept=18, epilogue="residual"),
 }
 
 GROUPED: dict[str, Callable[[], Case]] = {
@@ -199,6 +209,7 @@ CASES = {
     f"{family}: {name}": make
     for family, cases in {
         "conv2d": CONVOLUTIONS,
+        "conv2d_half": HALVES,
         "grouped": GROUPED,
         "winograd": WINOGRADS,
         "dense": DENSE,
@@ -262,6 +273,8 @@ def test_every_design_space_computes_the_same(name: str, compute: ComputeThread)
         "conv2d: primes",
         "conv2d: groups",
         "conv2d: depthwise",
+        "conv2d_half: 3x3",
+        "conv2d_half: 1x1",
         "grouped: 34 of 40 channels",
         "winograd: m=4",
         "dense: m=1",
@@ -286,6 +299,7 @@ def test_the_zero_trial_schedule_for_other_cpus(name: str, hardware: targets.Har
         "conv2d: filled up to 48 channels",
         "conv2d: depthwise, dilated",
         "conv2d: fp16 storage",
+        "conv2d_half: 3x3",
         "grouped: 3x3, padded",
         "winograd: m=2, odd sizes, no padding",
         "winograd: m=4",

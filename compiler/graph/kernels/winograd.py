@@ -99,7 +99,10 @@ def _combine(index: tirx.PrimExpr, rows: np.ndarray, read: Callable[[int], tirx.
 
 
 def conv2d_winograd(data: te.Tensor, weight: te.Tensor, pads: Sequence[int], groups: int, m: int) -> te.Tensor:
-    """Convolve `data` [n, h, w, ci] with `weight` from `transform_weight`, [alpha, alpha, ci/groups, co]; stride 1."""
+    """Convolve `data` [n, h, w, ci] with `weight` from `transform_weight`, [alpha, alpha, ci/groups, co]; stride 1.
+
+    Either may be stored in a narrower type than float32, which everything is computed in.
+    """
     n, height, width, ci = (int(d) for d in data.shape)
     alpha, _, ci_group, co = (int(d) for d in weight.shape)
     co_group = co // groups
@@ -108,7 +111,8 @@ def conv2d_winograd(data: te.Tensor, weight: te.Tensor, pads: Sequence[int], gro
     oh, ow = out_size(height, r, 1, top, bottom), out_size(width, r, 1, left, right)
     tiles_h, tiles_w = -(-oh // m), -(-ow // m)
     tiles = n * tiles_h * tiles_w
-    padded = pad_spatial(data, (top, left, bottom + tiles_h * m - oh, right + tiles_w * m - ow))
+    filled = (top, left, bottom + tiles_h * m - oh, right + tiles_w * m - ow)
+    padded = widened(pad_spatial(data, filled), "widen_data")
 
     def pixel(t: tirx.PrimExpr, y: tirx.PrimExpr, x: tirx.PrimExpr, c: tirx.PrimExpr) -> tirx.PrimExpr:
         image, rest = t // (tiles_h * tiles_w), t % (tiles_h * tiles_w)

@@ -14,9 +14,11 @@ from tvm import relax, te, tirx
 
 from ..algorithms import Algorithm, Convolution, choose
 from ..filling import Fill, unfilled
+from ..half_arithmetic import run_of
 from ..kernels import FUSES_ELEMENTWISE, bounds
 from ..kernels.concat import concat
 from ..kernels.conv2d import conv2d
+from ..kernels.conv2d_half import conv2d_half
 from ..kernels.dense import dense
 from ..kernels.padding import four
 from ..kernels.pool2d import pool2d
@@ -98,7 +100,9 @@ class Legalizer:
             return self._default(bb, call)
         strides, dilation = _two(attrs.strides), _two(attrs.dilation)
         pads, groups = four(attrs.padding), int(attrs.groups)
-        conv = Convolution(out[0], out[1], out[2], shape[3], out[3], (kernel[0], kernel[1]), strides, dilation, groups)
+        half = self._computes_half(data, weight, call)
+        sizes = (out[0], out[1], out[2], shape[3], out[3])
+        conv = Convolution(*sizes, (kernel[0], kernel[1]), strides, dilation, groups, half)
         index = len(self.convolutions)
         constant = isinstance(weight, Constant)
         algorithm = self.chooser(index, conv) if constant else Algorithm.DIRECT
@@ -127,6 +131,19 @@ class Legalizer:
                 array = np.pad(array, [(0, 0)] * 3 + [(0, filled - channels)])
             weight = self.weight(array, name, call)
         self.weights.append(weight if constant else None)
+        if algorithm is Algorithm.DIRECT_HALF:
+            return bb.call_te(
+                conv2d_half,
+                data,
+                weight,
+                strides,
+                pads,
+                dilation,
+                run_of(shape[3]),
+                channels,
+                primfunc_name_hint="conv2d_half",
+                primfunc_attrs=PATTERN,
+            )
         return bb.call_te(
             conv2d,
             data,
@@ -139,6 +156,15 @@ class Legalizer:
             primfunc_name_hint="conv2d",
             primfunc_attrs=PATTERN,
         )
+
+    def _computes_half(self, data: relax.Expr, weight: relax.Expr, call: relax.Call) -> bool:
+        """Whether both factors of a convolution are FP16 on a CPU that calculates in it: `half_activations`, which such
+        CPUs alone have applied, marks the products whose factors may be narrow. GPUs mark them as well, and have
+        schedules of their own."""
+        if self.only_marked or self.storage != "float16" or not isinstance(weight, Constant):
+            return False
+        marked = dtype_of(data) == "float16" and str(call.attrs.out_dtype) == "float32"
+        return marked and bool(np.abs(array_of(weight)).max(initial=0.0) <= HALF_MAX)
 
     def pool2d(self, bb: relax.BlockBuilder, call: relax.Call, kind: str) -> relax.Expr:
         attrs = call.attrs

@@ -34,6 +34,7 @@ WEIGHTS = {
 picture and the channels; the batch is one more loop around them."""
 AXES = {
     "conv2d": ("batch", "picture", "picture", "channels", "window", "window", "reduced"),
+    "conv2d_half": ("batch", "picture", "picture", "channels", "window", "window", "reduced"),
     "grouped": ("batch", "picture", "picture", "groups", "channels", "window", "window", "reduced"),
     "winograd": ("transform", "transform", "picture", "channels", "reduced"),
     "dense": ("picture", "channels", "reduced"),
