@@ -70,17 +70,6 @@ class Space:
         """Those of `features.factors` for the candidate at a point of this space."""
         return factors_of(self._instructions, {**self._defaults, **dict(point.choices)})
 
-    def far(self, point: Point) -> float:
-        """How many doublings a point of this space is from its default."""
-        far = 0.0
-        for position, value in point.choices:
-            default = self._defaults[position]
-            if isinstance(value, tuple):
-                far += sum(abs(math.log2(a / b)) for a, b in zip(value[1:], default[1:], strict=True))
-            else:
-                far += abs(value - int(default))
-        return far
-
 
 def _key(value: Any) -> Any:
     return tuple(int(factor) for factor in value) if isinstance(value, list) else int(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import random
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+DRAWN = 2  # of a round, at random
 FEW = 3  # new candidates of a round, below which a space is as good as exhausted
 
 
@@ -66,7 +68,7 @@ class Search:
         self._seen: set[str] = set()  # traces
         self._learned: set[str] = set()
         self._done: set[int] = set()  # points, by their numbers
-        self._points: list[tuple[Point, float]] = []  # and how far they are from their space's default
+        self._points: list[Point] = []
         self._rows: Any = None
         self._rounds = 0
         self._spaces: list[s_tir.Schedule] | None = None
@@ -126,16 +128,17 @@ class Search:
             self._learn(record.trace, record.median)
         spaces = [Space(number, trace) for number, trace in enumerate(self.traces)]
         rng = random.Random(self.seed)  # noqa: S311 - no cryptography
-        self._points = [(point, space.far(point)) for space in spaces for point in space.points(rng)]
-        rows = [self._sizes + spaces[point.space].features(point) for point, _ in self._points]
+        self._points = [point for space in spaces for point in space.points(rng)]
+        rows = [self._sizes + spaces[point.space].features(point) for point in self._points]
         self._rows = np.array(rows, "float32")
 
     def propose(self, count: int, first: Sequence[Candidate] = ()) -> list[Candidate]:
         """Up to `count` candidates not proposed before; `exhausted` when the spaces hold hardly any more.
 
-        They are `first`, then those that the cost model ranks before others, and one drawn at random, for what it is
-        wrong about. While it knows too little, those nearest to the spaces' defaults come first, which an arithmetic
-        model of the machine chose. What is proposed depends on the seed and on what was learned, and on nothing else.
+        They are `first`, then those that the cost model ranks before others, and DRAWN at random, for what it is wrong
+        about. While it knows too little, all are drawn, from the spaces in turns: what is near to the defaults was
+        measured to be a worse beginning. What is proposed depends on the seed and on what was learned, and on nothing
+        else.
         """
         self._rounds += 1
         rng = random.Random(self.seed * 1009 + self._rounds)  # noqa: S311
@@ -143,9 +146,9 @@ class Search:
         found = list(first[:count])
         self._seen |= {candidate.id for candidate in found}
         while order and len(found) < count:
-            last = 0 < len(found) == count - 1
-            number = order.pop(rng.randrange(len(order)) if last else 0)
-            point, _ = self._points[number]
+            drawn = count > DRAWN and len(found) >= count - DRAWN
+            number = order.pop(rng.randrange(len(order)) if drawn else 0)
+            point = self._points[number]
             self._done.add(number)
             candidate = self.at(point.space, dict(point.choices))
             if candidate is not None and candidate.id not in self._seen:
@@ -166,12 +169,15 @@ class Search:
         left = [number for number in range(len(self._points)) if number not in self._done]
         if not left:
             return []
+        rng.shuffle(left)
         slow = self.model.predict(self._rows[left])
-        # The trees say the same of many points: of these, the spaces' order and what is near to their defaults decide.
-        ranks = np.zeros(len(left)) if slow is None else slow
-        near = [2 * self._points[number][1] + self._points[number][0].space for number in left]
-        order = sorted(range(len(left)), key=lambda i: (round(float(ranks[i]), 4), near[i], rng.random()))
-        return [left[i] for i in order]
+        if slow is not None:
+            return [left[i] for i in np.argsort(slow, kind="stable")]
+        spaces: dict[int, list[int]] = {}
+        for number in left:
+            spaces.setdefault(self._points[number].space, []).append(number)
+        rounds = itertools.zip_longest(*spaces.values())
+        return [number for turn in rounds for number in turn if number is not None]
 
     def _learn(self, trace: str, seconds: float | None) -> None:
         found = factors(trace)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from compiler.tuning import points
 from compiler.tuning.features import factors
-from compiler.tuning.points import Space
+from compiler.tuning.points import Point, Space
 
 SAMPLES = '["SamplePerfectTile",["l5"],[2,{most}],["v8","v9"]],["Split",["l5","v8","v9"],[1,0],["l10","l11"]]'
 
@@ -39,13 +39,7 @@ def test_of_a_large_space_some_are_drawn_and_the_default(monkeypatch: pytest.Mon
     large = space(2**12, 4, 1 << 20)
     found = large.points(random.Random(1))
     assert 2 <= len(found) <= 11 and found == large.points(random.Random(1))
-    assert [large.far(p) for p in found].count(0.0) == 1
-
-
-def test_far_counts_doublings_from_the_default() -> None:
-    one = space(64, 8, 64)
-    far = {dict(p.choices)[0][1]: one.far(p) for p in one.points(random.Random(0)) if dict(p.choices)[2] == 1}
-    assert far == {1: 3.0, 2: 2.0, 4: 1.0, 8: 0.0, 16: 1.0, 32: 2.0, 64: 3.0}
+    assert Point(0, ((0, (2**10, 4)), (2, 1))) in found
 
 
 def test_features_are_those_of_the_trace_with_these_choices() -> None:

@@ -87,11 +87,13 @@ def test_nothing_is_proposed_twice_and_the_search_ends() -> None:
     assert all(len(batch) <= 12 for batch in proposed)
 
 
-def test_what_comes_first_is_near_to_the_defaults() -> None:
+def test_what_comes_first_is_of_all_spaces() -> None:
     found = search(LARGE)
     found.start([], frozenset([found.default().id]))
-    defaults = {found.at(number, {}).id for number in range(1, len(found.traces))}
-    assert defaults <= {c.id for c in found.propose(32)}
+    from compiler.tuning.features import factors
+
+    seen = {factors(c.trace)[:1] + factors(c.trace)[2:5] for c in found.propose(len(found.traces) + 2)}
+    assert len(seen) > len(found.traces) // 2
 
 
 def test_seeds_are_a_rounds_first_candidates_and_proposed_once() -> None:
@@ -107,7 +109,7 @@ def test_seeds_are_a_rounds_first_candidates_and_proposed_once() -> None:
 def test_a_task_follows_what_another_has_learned() -> None:
     from compiler.tuning.cost_model import CostModel
     from compiler.tuning.features import factors
-    from compiler.tuning.search import Search
+    from compiler.tuning.search import DRAWN, Search
 
     def task(channels: int) -> Task:
         mod = conv_case((1, 28, 28, 32), channels, pads=(1,)).task
@@ -120,7 +122,7 @@ def test_a_task_follows_what_another_has_learned() -> None:
     def first(model: CostModel) -> float:
         found = Search(task(128), TARGET.to_tvm(), cpu_hardware(TARGET), 1, model)
         found.start([], frozenset())
-        return float(np.mean([slow(c) for c in found.propose(8)[:-1]]))  # the last is a random one
+        return float(np.mean([slow(c) for c in found.propose(8)[:-DRAWN]]))
 
     model = CostModel(1)
     teacher = Search(task(64), TARGET.to_tvm(), cpu_hardware(TARGET), 1, model)
