@@ -64,13 +64,14 @@ def lanes_for(channels: int, hardware: Hardware, bits: int = 32) -> int:
     return lanes
 
 
-def efficiency(rows: int, vectors: int) -> float:
+def efficiency(rows: int, vectors: int, shuffles: int = 0) -> float:
     """Share of the multiply-add throughput that a tile reaches: it may be bound by loads or by latency instead.
 
-    A weight vector counts as two loads: it comes from the second-level cache, an activation from the first.
+    A weight vector counts as two loads: it comes from the second-level cache, an activation from the first. `shuffles`
+    are what else the units for multiply-adds are given in a step.
     """
     updates = rows * vectors
-    cycles = max(updates / FMA_PORTS, (rows + 2 * vectors) / LOAD_PORTS, FMA_LATENCY)
+    cycles = max((updates + shuffles) / FMA_PORTS, (rows + 2 * vectors) / LOAD_PORTS, FMA_LATENCY)
     return updates / FMA_PORTS / cycles
 
 
@@ -92,8 +93,11 @@ def register_tiles(rows: int, channels: int, hardware: Hardware, bits: int = 32)
 
     def score(tile: tuple[int, int]) -> tuple[float, float]:
         height, vectors = tile
+        # Where a multiply-add takes an operand from memory, x86, broadcasts of 32 bits are part of that; narrower ones
+        # are shuffled by a unit for multiply-adds.
+        shuffles = height if bits < 32 and hardware.memory_operands else 0
         # At equal throughput the taller tile wins: it reads every weight, which is farther away, less often.
-        return round(efficiency(height, vectors), 3), height * vectors / (height + 4 * vectors)
+        return round(efficiency(height, vectors, shuffles), 3), height * vectors / (height + 4 * vectors)
 
     return [RegisterTile(height, vectors, lanes) for height, vectors in sorted(found, key=score, reverse=True)]
 

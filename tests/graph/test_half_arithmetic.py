@@ -114,6 +114,8 @@ def test_where_fp16_is_only_stored_nothing_changes(model: Model) -> None:
 def test_a_network_computes_the_same(model: Model, threads: ComputeThread, tmp_path: Path) -> None:
     built = compile_model(model, CALCULATES, tmp_path / "half.so", precision="fp16")
     assert built.algorithms["direct-fp16"] >= 2
+    half = [name for name in built.kernels if "conv2d_half" in name]
+    assert half and all(name.endswith("_prepacked") for name in half)
     inputs = random_inputs(model.inputs, 1)
     expected = run_reference(model, inputs, threads=1)
     logits, probabilities = run_library(built.library, [inputs["x"]], threads)

@@ -16,7 +16,7 @@ from ..kernels import KERNEL
 from ..rewriter import Constant
 from ..scheduling import schedulable
 
-PACKED = ("conv2d", "grouped", "dense", "winograd", "widen")
+PACKED = ("conv2d", "short_sums", "grouped", "dense", "winograd", "widen")
 
 
 def layout_free(mod: tvm.IRModule) -> tvm.IRModule:
