@@ -1,6 +1,6 @@
 """Ours beside PyTorch, TensorRT and ONNX Runtime on this machine's NVIDIA GPU, tuned within a time budget: one command.
 
-python -m benchmarks.gpu [--models alexnet,googlenet,resnet50] [--batch 1,128] [--precision fp16,fp32] [--tune 5m]
+python -m benchmarks.gpu [--models alexnet,googlenet,resnet50] [--batch 1,128] [--precision fp16,fp32,tf32] [--tune 5m]
                          [--vs torch,torch-compile,tensorrt,onnxruntime-cuda] [--folder DIR]
 
 For each model, batch and precision: tune, compile from the records and without any, verify both, and measure them
@@ -8,8 +8,8 @@ beside the peers in the same turns (`edgetune bench --vs`): images/s, percentile
 kernel the share of the measured peak. What is done is not done again: stop it and start it as you like. DIR gets the
 result lines (results.jsonl), the packages, and the records, as `edgetune logs export` writes them (records.jsonl).
 
-FP32 is FP32 on all sides: PyTorch and TensorRT run with TF32 off, and ours has no TF32. Peers that are not installed
-are left out, and said.
+In `fp32` all peers run with TF32 off; in `tf32` the peers may round the factors of FP32 to TF32 and ours, which has no
+such kernels, is the FP32 package of before, and its line says so. Peers that are not installed are left out, and said.
 
 python -m benchmarks.gpu --dry-run [--target cuda-sm90] [--candidates N] ...
 
@@ -34,6 +34,7 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = "torch,torch-compile,tensorrt,onnxruntime-cuda"
 BUILD_SECONDS = 120.0
+TF32 = "tf32"
 
 
 class Cell(NamedTuple):
@@ -43,7 +44,13 @@ class Cell(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"{self.model}-b{self.batch}-{self.precision}"
+        """With a file's name in the place of its path."""
+        return f"{Path(self.model).stem}-b{self.batch}-{self.precision}"
+
+    @property
+    def package(self) -> Cell:
+        """The cell whose package is measured in this one: beside TF32 it is that of FP32."""
+        return self._replace(precision="fp32") if self.precision == TF32 else self
 
 
 def cells(options: argparse.Namespace) -> Iterator[Cell]:
@@ -60,26 +67,39 @@ def edgetune(*words: str | Path) -> bool:
 
 
 def measure(cell: Cell, options: argparse.Namespace, folder: Path) -> bool:
-    """Tune, compile and measure a cell; whether all of it succeeded."""
+    """Tune, compile and measure a cell; whether all of it succeeded. Beside TF32 there is nothing to tune anew."""
     results = folder / "results.jsonl"
     if any(_is(line, cell) for line in read(results)):
         return True
-    chosen = ["--target", options.target, "--batch", str(cell.batch), "--precision", cell.precision]
-    logs = ["--logs", folder / "logs"]
-    tuned, plain = folder / f"{cell.name}.tar", folder / f"{cell.name}-zero-trial.tar"
+    name = cell.package.name
+    tuned, plain = folder / f"{name}.tar", folder / f"{name}-zero-trial.tar"
     with tempfile.TemporaryDirectory() as scratch:
         lines = Path(scratch) / "lines.jsonl"
-        done = (
-            edgetune("tune", cell.model, *chosen, *logs, "--time", options.tune)
-            and edgetune("compile", cell.model, *chosen, *logs, "-o", tuned)
-            and edgetune("compile", cell.model, *chosen, "--zero-trial", "-o", plain)
-            and edgetune("bench", plain, "--json", lines)
-            and edgetune("bench", tuned, "--vs", options.vs, "--profile", "--json", lines)
-        )
+        if cell.precision == TF32:
+            done = (tuned.exists() or _make(cell.package, options, folder, tuned, plain)) and edgetune(
+                "bench", tuned, "--vs", options.vs, "--tf32", "--json", lines
+            )
+        else:
+            done = (
+                _make(cell, options, folder, tuned, plain)
+                and edgetune("bench", plain, "--json", lines)
+                and edgetune("bench", tuned, "--vs", options.vs, "--profile", "--json", lines)
+            )
         if done:  # all of a cell's lines or none: what is not done is done again
             with results.open("a", encoding="utf-8") as out:
                 out.write(lines.read_text(encoding="utf-8"))
     return done
+
+
+def _make(cell: Cell, options: argparse.Namespace, folder: Path, tuned: Path, plain: Path) -> bool:
+    """Tune, and compile from the records and without any; whether all of it succeeded."""
+    chosen = ["--target", options.target, "--batch", str(cell.batch), "--precision", cell.precision]
+    logs = ["--logs", folder / "logs"]
+    return (
+        edgetune("tune", cell.model, *chosen, *logs, "--time", options.tune)
+        and edgetune("compile", cell.model, *chosen, *logs, "-o", tuned)
+        and edgetune("compile", cell.model, *chosen, "--zero-trial", "-o", plain)
+    )
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -89,7 +109,11 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def _is(line: dict[str, Any], cell: Cell) -> bool:
-    return (line["model"], line["batch"]) == (cell.model, cell.batch) and line["precision"] == cell.precision
+    """Whether a line was measured in `cell`. Ours is of FP32 in two: it says beside which peers."""
+    from compiler.bench.result import PEERS_TF32
+
+    precision = TF32 if PEERS_TF32 in line.get("settings", {}) else line["precision"]
+    return (line["model"], line["batch"], precision) == (Path(cell.model).stem, cell.batch, cell.precision)
 
 
 def summary(lines: list[dict[str, Any]], wanted: list[Cell]) -> str:
@@ -98,25 +122,30 @@ def summary(lines: list[dict[str, Any]], wanted: list[Cell]) -> str:
         "| cell | ours images/s | best PyTorch | ours over it | best peer | ours over it | zero trials over tuned |"
     ]
     rows.append("|" + " --- |" * 7)
-    ratios: dict[int, list[float]] = {}
+    ratios: dict[tuple[int, str], list[float]] = {}
     for cell in wanted:
         found = [line for line in lines if _is(line, cell)]
-        ours = [line for line in found if line["engine"] == "edgetune"]
-        if len(ours) < 2:
+        ours = [line["images_per_s"] for line in found if line["engine"] == "edgetune"]
+        if len(ours) < (1 if cell.precision == TF32 else 2):
             rows.append(f"| {cell.name} | not measured | | | | | |")
             continue
-        plain, tuned = (line["images_per_s"] for line in ours[:2])
+        tuned = ours[0] if cell.precision == TF32 else ours[1]
+        slower = "" if cell.precision == TF32 else f"{tuned / ours[0]:.2f}"
         peers = {line["engine"]: line["images_per_s"] for line in found if line["engine"] != "edgetune"}
         texts = [cell.name, f"{tuned:.0f}"]
         for names in (("torch", "torch-compile"), tuple(peers)):
             best = max((peers[name], name) for name in names if name in peers) if peers.keys() & set(names) else None
             texts += ["none", ""] if best is None else [f"{best[1]} {best[0]:.0f}", f"{tuned / best[0]:.2f}"]
             if best is not None and names == ("torch", "torch-compile"):
-                ratios.setdefault(cell.batch, []).append(tuned / best[0])
-        rows.append(f"| {' | '.join([*texts, f'{tuned / plain:.2f}'])} |")
-    for batch, found in sorted(ratios.items()):
-        mean = math.exp(sum(map(math.log, found)) / len(found))
-        rows.append(f"\nBatch {batch}: geometric mean {mean:.2f} of the best PyTorch, least {min(found):.2f}.")
+                ratios.setdefault((cell.batch, cell.precision), []).append(tuned / best[0])
+        rows.append(f"| {' | '.join([*texts, slower])} |")
+    for (batch, precision), of_models in sorted(ratios.items()):
+        mean = math.exp(sum(map(math.log, of_models)) / len(of_models))
+        rows.append(
+            f"\n{precision}, batch {batch}: geometric mean {mean:.2f} of the best PyTorch, least {min(of_models):.2f}."
+        )
+    if any(cell.precision == TF32 for cell in wanted):
+        rows.append("\ntf32: the peers round the factors of FP32 to TF32, and ours is FP32, without TF32.")
     return "\n".join(rows)
 
 
@@ -175,7 +204,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default="alexnet,googlenet,resnet50")
     parser.add_argument("--batch", default="1,128")
-    parser.add_argument("--precision", default="fp16,fp32")
+    parser.add_argument("--precision", default="fp16,fp32,tf32")
     parser.add_argument("--target", help="default: cuda, with --dry-run cuda-sm90")
     parser.add_argument("--tune", default="5m", help="time to tune each model, batch and precision")
     parser.add_argument("--vs", default=PEERS)
@@ -195,7 +224,8 @@ def main() -> int:
 
         prepare("cuda")
         with Pool(options.jobs, 1) as pool:
-            failed = sum(dry_run(cell, options, pool) for cell in wanted)
+            # Beside TF32 it is the package of FP32 that is measured.
+            failed = sum(dry_run(cell, options, pool) for cell in dict.fromkeys(cell.package for cell in wanted))
         print("nothing was measured: this was a dry run")
         return 1 if failed else 0
     if gpu() is None:

@@ -14,6 +14,8 @@ from compiler.bench.statistics import Latency, Ratio
 from compiler.packaging.manifest import Accuracy
 
 SCHEMA = 1
+PEERS_TF32 = "peers_allow_tf32"
+"""The setting of our own line that says that peers were allowed to round FP32 to TF32. Ours never does."""
 
 
 class Result(Struct, frozen=True, kw_only=True):

@@ -16,14 +16,14 @@ from compiler.bench.power.meter import Meter
 from compiler.bench.power.metering import Metering
 from compiler.bench.power.power import Power, power_warnings, says
 from compiler.bench.protocol import Measurement, Protocol, measure
-from compiler.bench.result import Result
+from compiler.bench.result import PEERS_TF32, Result
 from compiler.bench.stability import stability
 from compiler.bench.stability import warnings as stability_warnings
 from compiler.bench.statistics import Ratio, latency, paired_ratio
 from compiler.bench.verify import Reference, onnx_reference, verify
 from compiler.errors import EdgetuneError, UsageError
 from compiler.frontend.model import Model
-from compiler.package import Accuracy
+from compiler.package import Accuracy, Manifest
 from compiler.runtime.outputs import device_kind
 from compiler.runtime.session import Executable
 
@@ -52,28 +52,36 @@ def bench(
     progress: Callable[[str, int, int], None] | None = None,
     local: bool = True,
     meter: Meter | None = None,
+    tf32: bool = False,
 ) -> BenchReport:
     """Measure a loaded package, and `peers` in the same turns, on the first of `inputs`.
 
     With `model`, which peers need, all engines are verified against ONNX Runtime on all of `inputs`, each at the
     tolerance of the precision that it computes in; without it our accuracy is the one in the manifest. A peer that is
     not installed or fails is reported, and the others go on. `meter` measures power in the windows of each engine. Of
-    an executable that is not `local` this machine's load says nothing. Raises EdgetuneError when the package itself
-    fails, UsageError for wrong names or inputs.
+    an executable that is not `local` this machine's load says nothing. With `tf32` peers may round the factors of an
+    FP32 model to TF32: their precision is `tf32` then, and our line says so. Raises EdgetuneError when the package
+    itself fails, UsageError for wrong names or inputs, or where TF32 means nothing.
     """
     if not inputs:
         raise UsageError("a measurement needs at least one set of inputs")
     if peers and model is None:
         raise EdgetuneError("peers need the model that the package was compiled from, and it is not at hand")
+    if tf32:
+        must_know_tf32(executable.manifest)
     own = PackageEngine(executable)
+    if tf32:
+        own.settings = {PEERS_TF32: "1"}
+        own.notes = ("edgetune computes in FP32 here, and the peers may use TF32: edgetune has no such kernels",)
     engines: list[tuple[Engine, Accuracy | None]] = [(own, executable.manifest.accuracy)]
     missing: list[tuple[str, str]] = []
     if model is not None:
         reference = onnx_reference(model, threads)
+        asked = "tf32" if tf32 else executable.manifest.precision
         engines = [(own, _accuracy(own, reference, inputs))]
         for name in peers:
             try:
-                peer = open_peer(name, model, threads, executable.manifest.precision, device_kind(executable.manifest))
+                peer = open_peer(name, model, threads, asked, device_kind(executable.manifest))
                 engines.append((peer, _accuracy(peer, reference, inputs)))
             except UsageError:
                 raise
@@ -88,8 +96,8 @@ def bench(
     warnings = environment_warnings(threads, conditions.other_cpus) if conditions is not None else []
     ours = [timing.seconds for timing in measurements[0].rounds]
     ratios = [
-        paired_ratio(own.name, ours, other.engine, [timing.seconds for timing in other.rounds])
-        for other in measurements[1:]
+        paired_ratio(own.name, ours, called(engine), [timing.seconds for timing in other.rounds])
+        for (engine, _), other in zip(engines[1:], measurements[1:], strict=True)
     ]
     results = [
         _result(executable, engine, measurement, accuracy, warnings, threads, protocol, conditions, power)
@@ -97,6 +105,19 @@ def bench(
     ]
     results[0] = msgspec.structs.replace(results[0], ratios=ratios, missing=dict(missing))
     return BenchReport(tuple(results), tuple(ratios), tuple(missing))
+
+
+def must_know_tf32(manifest: Manifest) -> None:
+    """Raises UsageError for a package beside which TF32 means nothing."""
+    if device_kind(manifest) != "cuda":
+        raise UsageError(f"--tf32 is for GPUs, and {manifest.model.name} was compiled for {manifest.target.name}")
+    if manifest.precision != "fp32":
+        raise UsageError(f"--tf32 is for FP32, and {manifest.model.name} was compiled with {manifest.precision}")
+
+
+def called(engine: Engine) -> str:
+    """What a ratio calls an engine: TF32 is not what it is called without."""
+    return f"{engine.name} with TF32" if engine.precision == "tf32" else engine.name
 
 
 def _accuracy(engine: Engine, reference: Reference, inputs: Sequence[Mapping[str, np.ndarray]]) -> Accuracy:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from compiler.bench.result import Result
+from compiler.bench.result import PEERS_TF32, Result
 from compiler.config import read_toml
 from compiler.errors import UsageError
 
@@ -54,7 +54,7 @@ class Done:
         """Whether `cell` was measured on `device` for `target`, beside all of `peers`."""
         for result in self.results:
             same = (result.model, result.batch, result.precision) == (cell.model, cell.batch, cell.precision)
-            own = result.engine == "edgetune" and result.latency_ms is not None
+            own = result.engine == "edgetune" and result.latency_ms is not None and PEERS_TF32 not in result.settings
             if same and own and (result.target, result.device) == (target, device):
                 known = {ratio.reference for ratio in result.ratios} | set(result.missing)
                 if known.issuperset(peers):
@@ -79,10 +79,10 @@ def suite(name: str, *, gpu: bool) -> Suite:
     except msgspec.ValidationError as error:
         raise UsageError(f"--suite {name}: {error}") from None
     from compiler.bench.peers import peer_names
-    from compiler.bench.tolerance import TOLERANCES
+    from compiler.build import PRECISIONS
 
     for what, values, known in (
-        ("precision", found.precisions, [name for name in TOLERANCES if name != "bf16"]),
+        ("precision", found.precisions, list(PRECISIONS)),
         ("peer", found.peers, peer_names()),
     ):
         for value in values:

@@ -4,6 +4,7 @@
 | --- | --- | --- | --- |
 | fp32 | 5e-4 | 2e-3 | reordered sums give 1e-6 to 1e-5; Winograd F(4x4,3x3) through a deep network up to about 1e-4 |
 | fp16 | 2e-2 | 5e-2 | weights rounded to 11 bits, values between layers and sums in FP32: 5e-4 to 2e-3 |
+| tf32 | 2e-2 | 5e-2 | peers only: factors rounded to 11 bits, as FP16 is, sums in FP32 |
 | bf16 | 1e-1 | 2e-1 | rounded to 8 bits: about eight times FP16's |
 
 Integer and boolean outputs must be equal in FP32; otherwise at most the relative L2 tolerance's share of elements may
@@ -36,6 +37,7 @@ class Tolerance:
 TOLERANCES = {
     "fp32": Tolerance(rel_l2=5e-4, peak=2e-3, mismatches=0.0, noise=1e-5),
     "fp16": Tolerance(rel_l2=2e-2, peak=5e-2, mismatches=2e-2, noise=1e-3),
+    "tf32": Tolerance(rel_l2=2e-2, peak=5e-2, mismatches=2e-2, noise=1e-3),
     "bf16": Tolerance(rel_l2=1e-1, peak=2e-1, mismatches=1e-1, noise=1e-2),
 }
 

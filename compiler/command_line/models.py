@@ -158,6 +158,7 @@ def run(package: str, json: str | None, **options: Any) -> None:
     help="A matrix of models, batches, precisions and peers, with a report; goes on where --json FILE ends.",
 )
 @click.option("--vs", metavar="onnxruntime,openvino", help="Peers to measure in turns with ours.")
+@click.option("--tf32", is_flag=True, help="Let peers on a GPU round FP32 to TF32; ours stays FP32, and says so.")
 @target
 @batches
 @precisions

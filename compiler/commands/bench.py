@@ -63,6 +63,7 @@ class BenchOptions:
     io_precision: str
     shapes: Sequence[str]
     vs: str | None
+    tf32: bool
     runs: int
     seconds: float
     profile: bool
@@ -92,6 +93,8 @@ def bench(sources: Sequence[str], output: Output, options: BenchOptions) -> None
     options.data.check()
     options.power.check()
     options.load.check()
+    if options.tf32 and not peers:
+        raise UsageError("--tf32 is for peers on a GPU: name them with --vs")
     if options.aa:
         _must_fit_aa(options)
     if options.trace is not None:
@@ -297,6 +300,7 @@ def measured(
             progress=progress,
             local=place.local,
             meter=options.power.meter(session, package.manifest),
+            tf32=options.tf32,
         )
         if options.data.dataset is not None and model is not None:
             report = _classified(report, executable, model, options, step, threads)

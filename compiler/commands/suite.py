@@ -43,6 +43,8 @@ def bench_suite(which: str, json: str | None, output: Output, options: BenchOpti
         raise UsageError("--trace is of single packages: leave it out of a suite")
     if options.aa:
         raise UsageError("--aa is no part of a suite")
+    if options.tf32:
+        raise UsageError("--tf32 is of single packages: leave it out of a suite")
     if options.load.wanted:
         raise UsageError("--mlperf is of single packages: leave it out of a suite")
     options.data.check()

@@ -16,6 +16,7 @@ import numpy as np
 import onnxruntime
 
 Answer = tuple[Any, ...]
+TF32 = 7  # of the builder's flags
 
 
 class Device:
@@ -26,6 +27,8 @@ class Device:
         self.queue: list[Any] = []
         self.captured: list[Any] | None = None
         self.captures = True
+        self.flags = {TF32}
+        """Those of a new builder: TF32 is allowed unless it is put off."""
 
     def enqueue(self, work: Any) -> None:
         (self.queue if self.captured is None else self.captured).append(work)
@@ -129,7 +132,8 @@ def tensorrt(device: Device, refuses: str = "") -> types.ModuleType:
             return types.SimpleNamespace()
 
         def create_builder_config(self) -> Any:
-            return types.SimpleNamespace(clear_flag=lambda flag: None, builder_optimization_level=3)
+            flags = device.flags
+            return types.SimpleNamespace(clear_flag=flags.discard, set_flag=flags.add, builder_optimization_level=3)
 
         def build_serialized_network(self, network: Any, config: Any) -> bytes | None:
             assert config.builder_optimization_level == 5
@@ -156,7 +160,7 @@ def tensorrt(device: Device, refuses: str = "") -> types.ModuleType:
         "OnnxParser": Parser,
         "Runtime": Runtime,
         "NetworkDefinitionCreationFlag": types.SimpleNamespace(STRONGLY_TYPED=1),
-        "BuilderFlag": types.SimpleNamespace(TF32=0),
+        "BuilderFlag": types.SimpleNamespace(TF32=TF32),
     }
     for name, value in values.items():
         setattr(module, name, value)

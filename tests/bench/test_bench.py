@@ -14,11 +14,14 @@ from compiler.bench.engine import PackageEngine
 from compiler.bench.peak import Peak, measure_peak
 from compiler.bench.profile import profile, report
 from compiler.bench.protocol import Protocol
+from compiler.bench.result import PEERS_TF32
 from compiler.bench.run import bench
 from compiler.bench.source import model_of
+from compiler.bench.suite import Cell, Done
 from compiler.bench.verify import verify_model
 from compiler.errors import EdgetuneError, UsageError
 from compiler.frontend import load, random_inputs
+from compiler.frontend.model import Model
 from compiler.package import Accuracy, KernelWork, ModelInfo, Package, write
 from compiler.report.bench import show_profile
 from compiler.report.output import Output
@@ -75,6 +78,38 @@ def test_a_package_beside_its_peers(package: Package) -> None:
         assert result.accuracy.inputs == 2
         assert any("only 20 runs" in warning for warning in result.warnings)
     assert all((other.tasks, other.trials) == (None, None) for other in others)
+
+
+def test_beside_peers_with_tf32_each_line_says_what_it_is(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ONNX Runtime's CPU kernels in the place of a GPU's."""
+    from compiler.bench import run
+    from compiler.bench.peers import onnxruntime
+
+    asked: list[str] = []
+
+    def opened(name: str, model: Model, threads: int, precision: str, device: str) -> onnxruntime.OnnxRuntime:
+        peer = onnxruntime.OnnxRuntime(model, threads, "fp32")
+        peer.precision = precision  # type: ignore[misc]
+        asked.append(precision)
+        return peer
+
+    model, manifest = model_of(package.manifest), package.manifest
+    inputs = [random_inputs(model.inputs, seed) for seed in range(2)]
+    with LocalSession(threads=1) as session:
+        executable = session.load(package)
+        with pytest.raises(UsageError, match="--tf32 is for GPUs, and small was compiled for"):
+            bench(executable, inputs, threads=1, model=model, peers=["onnxruntime"], protocol=QUICK, tf32=True)
+        monkeypatch.setattr(run, "device_kind", lambda manifest: "cuda")
+        monkeypatch.setattr(run, "open_peer", opened)
+        outcome = bench(executable, inputs, threads=1, model=model, peers=["onnxruntime"], protocol=QUICK, tf32=True)
+    own, peer = outcome.results
+    assert asked == [peer.precision] == ["tf32"] and own.precision == "fp32"
+    assert own.settings == {PEERS_TF32: "1"} and any("computes in FP32 here" in line for line in own.warnings)
+    assert own.ratios[0].reference == "onnxruntime with TF32"
+    assert all(result.accuracy is not None and result.accuracy.ok for result in outcome.results)
+    assert not Done([own]).has(Cell("small", 2, "fp32"), own.target, own.device, [])
+    with pytest.raises(UsageError, match="--tf32 is for FP32, and small was compiled with fp16"):
+        run.must_know_tf32(msgspec.structs.replace(manifest, precision="fp16"))
 
 
 def test_without_the_model_the_manifests_verdict_counts(package: Package, tmp_path: Path) -> None:

@@ -164,3 +164,54 @@ def test_what_tensorrt_refuses_is_one_line(
     monkeypatch.setitem(sys.modules, "tensorrt", tensorrt_stand_in.tensorrt(device, refuses))
     with pytest.raises(EdgetuneError, match=f"tensorrt {why}"):
         open_peer("tensorrt", model, 1, "fp32", "cuda")
+
+
+@pytest.mark.parametrize(("precision", "allowed"), [("fp32", False), ("tf32", True), ("fp16", False)])
+def test_tf32_is_used_only_where_it_is_asked_for(
+    model: Model, device: tensorrt_stand_in.Device, monkeypatch: pytest.MonkeyPatch, precision: str, allowed: bool
+) -> None:
+    """And then it is the FP32 model that is computed so."""
+    from compiler.bench.peers import onnxruntime_cuda
+
+    if precision != "fp16":  # the device that stands in for a GPU has FP32 only
+        built = open_peer("tensorrt", model, 1, precision, "cuda")
+        assert (tensorrt_stand_in.TF32 in device.flags) == allowed
+        assert (built.precision, built.settings["TF32"]) == (precision, str(int(allowed)))
+        agrees(built, model)
+    monkeypatch.setattr(onnxruntime_cuda, "PROVIDER", "CPUExecutionProvider")
+    bound = onnxruntime_cuda.OnnxRuntimeCuda(model, 1, precision, "cpu")
+    assert (bound.precision, bound.settings["use_tf32"]) == (precision, str(int(allowed)))
+    if allowed:
+        agrees(bound, model)
+
+
+@pytest.mark.parametrize(("precision", "allowed"), [("fp32", False), ("tf32", True), ("fp16", False)])
+def test_tf32_of_pytorch(model: Model, monkeypatch: pytest.MonkeyPatch, precision: str, allowed: bool) -> None:
+    """On a stand-in for PyTorch that has its switches, and a GPU."""
+    assert model.cleaned  # with nothing in the place of PyTorch, which others look for, too
+
+    class Module:
+        def eval(self) -> Module:
+            return self
+
+        def to(self, *_: object, **__: object) -> Module:
+            return self
+
+    matmul, cudnn = types.SimpleNamespace(), types.SimpleNamespace()
+    names = {
+        "__version__": "0.0",
+        "cuda": types.SimpleNamespace(is_available=lambda: True),
+        "backends": types.SimpleNamespace(cudnn=cudnn, cuda=types.SimpleNamespace(matmul=matmul)),
+        "device": lambda kind: kind,
+        "channels_last": "channels_last",
+        "float16": "float16",
+        "float32": "float32",
+    }
+    for name, values in (("torch", names), ("compiler.bench.peers.onnx_torch", {"convert": lambda proto: Module()})):
+        module = types.ModuleType(name)
+        vars(module).update(values)
+        monkeypatch.setitem(sys.modules, name, module)
+    peer = open_peer("torch", model, 1, precision, "cuda")
+    assert matmul.allow_tf32 is cudnn.allow_tf32 is allowed
+    assert (peer.precision, peer.settings["allow_tf32"]) == (precision, str(int(allowed)))
+    assert vars(peer)["_type"] == ("float16" if precision == "fp16" else "float32")

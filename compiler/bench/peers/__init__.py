@@ -57,7 +57,8 @@ def peer_names() -> list[str]:
 def open_peer(name: str, model: Model, threads: int, precision: str, device: str = "cpu") -> Engine:
     """Load `model` into a peer, at its own recommended settings, on a `device` of that kind (`cpu`, `cuda`).
 
-    On a CPU it computes with `threads` threads. `precision` is `fp32` or `fp16`; the engine says what it really uses.
+    On a CPU it computes with `threads` threads. `precision` is `fp32`, `fp16`, or on GPUs `tf32`: the FP32 model, whose
+    factors may be rounded to TF32 before they are multiplied. The engine says what it really uses.
     Raises UsageError for an unknown peer and EdgetuneError for one that is not installed, does not compute on such a
     device, or cannot take the model.
     """

@@ -40,12 +40,13 @@ class OnnxRuntimeCuda(BoundPeer):
         self.version: str = onnxruntime.__version__
         self.precision = precision
         self.notes: tuple[str, ...] = ()
-        proto = model.reference if precision == "fp32" else half_model(model)
+        proto = half_model(model) if precision == "fp16" else model.reference
+        self._provider = OPTIONS | ({"use_tf32": "1"} if precision == "tf32" else {})
         self._session, graph = self._open(proto)
         self.settings = {
             "graph_optimization_level": "all",
             "providers": self._session.get_providers()[0],
-            **OPTIONS,
+            **self._provider,
             "enable_cuda_graph": str(int(graph)),
             "inputs and outputs": "bound on the device",
         }
@@ -55,9 +56,9 @@ class OnnxRuntimeCuda(BoundPeer):
     def _open(self, proto: Any) -> tuple[Any, bool]:
         """A session, and whether it captures a graph: not where a part of the model runs on the CPU."""
         try:
-            return self._session_with(proto, {**OPTIONS, "enable_cuda_graph": "1"}), True
+            return self._session_with(proto, {**self._provider, "enable_cuda_graph": "1"}), True
         except Exception:  # noqa: BLE001 - it says so in many words; the second try says what else is wrong
-            return self._session_with(proto, OPTIONS), False
+            return self._session_with(proto, self._provider), False
 
     def _session_with(self, proto: Any, provider: dict[str, str]) -> Any:
         options = self._ort.SessionOptions()

@@ -37,11 +37,11 @@ class TensorRt(BoundPeer):
         self.settings = {
             "builder_optimization_level": str(_LEVEL),
             "strongly typed": "1",
-            "TF32": "0",
+            "TF32": str(int(precision == "tf32")),
             "inputs and outputs": "bound on the device",
         }
         self._logger = tensorrt.Logger(tensorrt.Logger.ERROR)
-        plan = self._build(model if precision == "fp32" else half_model(model), model.name)
+        plan = self._build(half_model(model) if precision == "fp16" else model, model.name)
         self._runtime = tensorrt.Runtime(self._logger)
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
@@ -70,7 +70,10 @@ class TensorRt(BoundPeer):
             raise EdgetuneError(f"tensorrt cannot read {name}: {' '.join(said.split())}")
         config = builder.create_builder_config()
         config.builder_optimization_level = _LEVEL
-        config.clear_flag(trt.BuilderFlag.TF32)
+        if self.precision == "tf32":
+            config.set_flag(trt.BuilderFlag.TF32)
+        else:  # it is on unless it is put off
+            config.clear_flag(trt.BuilderFlag.TF32)
         plan = builder.build_serialized_network(network, config)
         if plan is None:
             raise EdgetuneError(f"tensorrt cannot build an engine of {name}")

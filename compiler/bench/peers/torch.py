@@ -43,9 +43,10 @@ class Torch(BoundPeer):
         }
         if gpu:
             torch.backends.cudnn.benchmark = True
-            # Else products of FP32 are rounded to 10 bits.
-            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-            self.settings |= {"cudnn.benchmark": "1", "allow_tf32": "0"}
+            # Where it is allowed, factors of FP32 are rounded to 10 bits; it is the process's, not the module's.
+            allowed = precision == "tf32"
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
+            self.settings |= {"cudnn.benchmark": "1", "allow_tf32": str(int(allowed))}
         else:
             torch.set_num_threads(threads)
             self.settings["num_threads"] = str(threads)
