@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -289,13 +290,16 @@ class Session:
 
 
 def _must_have_room(error: str) -> None:
-    """Raises EdgetuneError where `error` is of a build, and the disk on which candidates are built is full."""
-    folder = tempfile.gettempdir()
-    if error.startswith("build: ") and shutil.disk_usage(folder).free < LEAST_ROOM:
-        raise EdgetuneError(
-            f"no space is left in {folder}, where candidates are built: make room, or set TMPDIR to another folder; "
-            "what was learned is kept, and the same command goes on from there"
-        )
+    """Raises EdgetuneError where `error` is of a build, and a disk that it needs is full."""
+    if not error.startswith("build: "):
+        return
+    # The linker keeps to TMPDIR; Python takes another folder where that is full.
+    for folder in dict.fromkeys((os.environ.get("TMPDIR"), tempfile.gettempdir())):
+        if folder and Path(folder).is_dir() and shutil.disk_usage(folder).free < LEAST_ROOM:
+            raise EdgetuneError(
+                f"no space is left in {folder}, where candidates are built: make room, or set TMPDIR to another "
+                "folder; what was learned is kept, and the same command goes on from there"
+            )
 
 
 def _checking_seconds(budget: Budget, tasks: int) -> float:

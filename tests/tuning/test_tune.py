@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -221,17 +222,23 @@ def test_a_machine_that_is_not_the_target_is_refused(model: Model, store: Store)
 
 
 def test_a_full_disk_is_no_candidate_s_fault(
-    model: Model, store: Store, workers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    model: Model, store: Store, workers: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Full(StandInBuilder):
         def build(self, job: dict[str, Any]) -> Outcome:
             return Outcome(error="linking 1.so with c++ failed: final link failed: No space left on device")
 
-    monkeypatch.setattr("compiler.tuning.session.LEAST_ROOM", 1 << 62)
-    with pytest.raises(EdgetuneError, match="no space is left in .* TMPDIR"):
-        tune(model, TARGET, store=store, budget=Budget(trials=3), **{**workers, "builder": Full()})
+    # The linker writes to TMPDIR even where it is full; Python then takes another folder.
+    full = tmp_path / "full"
+    full.mkdir()
+    usage = shutil.disk_usage
+    monkeypatch.setenv("TMPDIR", str(full))
+    monkeypatch.setattr(shutil, "disk_usage", lambda at: usage(at)._replace(free=1000 * (str(at) != str(full)) << 20))
+    given = {**workers, "builder": Full()}
+    with pytest.raises(EdgetuneError, match=f"no space is left in {full}"):
+        tune(model, TARGET, store=store, budget=Budget(trials=3), **given)
     assert trials(store) == []
-    # Elsewhere than on a full disk it is the candidate's.
-    monkeypatch.setattr("compiler.tuning.session.LEAST_ROOM", 0)
-    summary = tune(model, TARGET, store=store, budget=Budget(trials=3), **{**workers, "builder": Full()})
+    # With room on all disks it is the candidate's.
+    monkeypatch.delenv("TMPDIR")
+    summary = tune(model, TARGET, store=store, budget=Budget(trials=3), **given)
     assert (summary.trials, summary.failed) == (3, 3)

@@ -20,6 +20,7 @@ from compiler.records.remote.reading import Index, read_index
 from compiler.records.remote.remote import Remote, TransientError
 from compiler.records.remote.signatures import Accepted, read_signed
 from compiler.records.store import Store
+from compiler.report import format as fmt
 from compiler.version import tool_version
 
 _NOTE = "pulled "
@@ -88,7 +89,7 @@ def pull(
     total = sum(item.part.size for item in missing)
     if not missing:
         return report
-    progress(f"Fetching {len(missing)} parts, {total / 1e6:.1f} MB")
+    progress(f"Fetching {len(missing)} parts, {fmt.size(total)}")
     with _Merging(store, remote, parts, report) as merging:
         for done, (item, error, fetched) in enumerate(_fetched(remote, parts, missing), 1):
             report.parts += fetched
