@@ -42,6 +42,7 @@ def board(shared: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setenv("HOME", str(shared.desk(tmp_path / "desk")))
     shared.install_edgetune()
     yield shared
+    wait_for(lambda: not shared.sessions())
     shared.clear()
 
 

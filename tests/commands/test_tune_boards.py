@@ -53,8 +53,9 @@ def test_refusals(model: Path, agent: Agent, capsys: pytest.CaptureFixture[str])
         assert cli.main(["tune", str(model), *options]) == status
         return one_line(capsys.readouterr().err)
 
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
+    nobody = socket.socket()  # bound and not listening: nobody else gets the port
+    nobody.bind(("127.0.0.1", 0))
+    port = nobody.getsockname()[1]
     foreign = next(t for t in map(targets.get, targets.names()) if t.kind == "llvm" and targets.why_not_run(t))
     address = str(agent.address)
     assert "--cool-below is for boards: give --rpc or --ssh" in refused(2, "--cool-below", "60")
@@ -64,6 +65,7 @@ def test_refusals(model: Path, agent: Agent, capsys: pytest.CaptureFixture[str])
     line = refused(2, "--rpc", address, "--target", foreign.name)
     assert f"cannot tune for {foreign.name} there: " in line and "the board" in line
     assert "the board may use 1 to" in refused(2, "--rpc", address, "--threads", "1000")
+    nobody.close()
 
 
 def test_where_to_tune_what_this_machine_is_not() -> None:

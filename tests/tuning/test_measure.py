@@ -24,7 +24,7 @@ def pool() -> Iterator[Pool]:
 
 
 def measured(pool: Pool, folder: Path, formula: str, **changes: Any) -> Outcome:
-    return pool.map("measure", [{**libraries.built(pool, folder, formula=formula), **changes}], 30)[0]
+    return pool.map("measure", [{**libraries.built(pool, folder, formula=formula), **changes}], 240)[0]
 
 
 def compared(pool: Pool, folder: Path, candidate: str, reference: str) -> Outcome:
@@ -32,7 +32,7 @@ def compared(pool: Pool, folder: Path, candidate: str, reference: str) -> Outcom
     found = libraries.built(pool, folder, f"library{next(_numbers)}", candidate)
     expected = libraries.built(pool, folder, f"library{next(_numbers)}", reference)
     job = {"candidate": found["library"], "reference": expected["library"], "arguments": found["arguments"]}
-    return pool.map("check", [job], 30)[0]
+    return pool.map("check", [job], 240)[0]
 
 
 def test_every_repeat_is_kept(pool: Pool, tmp_path: Path) -> None:

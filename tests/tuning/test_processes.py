@@ -66,7 +66,7 @@ def trials(logs: Path) -> dict[str, str]:
 
 def wait_for(process: subprocess.Popen[str], logs: Path, count: int) -> int:
     """Wait until the store holds `count` trials or the process has ended; how many there are."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 200
     while process.poll() is None and time.monotonic() < deadline and len(trials(logs)) < count:
         time.sleep(0.05)
     return len(trials(logs))
@@ -86,7 +86,7 @@ def group(leader: int) -> list[int]:
 
 
 def assert_gone(leader: int) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while group(leader) and time.monotonic() < deadline:
         time.sleep(0.05)
     left = group(leader)
@@ -103,6 +103,13 @@ def summary(path: Path) -> dict[str, Any]:
 def test_killed_at_any_moment_it_goes_on_and_loses_nothing(
     source: Path, tmp_path: Path, started: list[subprocess.Popen[str]]
 ) -> None:
+    # A run that has ended by itself when it is to be killed, because this was held up, says nothing.
+    assert any(killed_it_goes_on(source, tmp_path / f"logs{number}", started) for number in range(4))
+
+
+def killed_it_goes_on(source: Path, tmp_path: Path, started: list[subprocess.Popen[str]]) -> bool:
+    """Kill a run three times, and let it end; False where it had ended before."""
+    tmp_path.mkdir()
     moments = random.Random(5)
     before: dict[str, str] = {}
     # The last kill comes soon after the trials waited for, or the run might have ended by itself.
@@ -110,17 +117,19 @@ def test_killed_at_any_moment_it_goes_on_and_loses_nothing(
         process = start(started, source, tmp_path, "--trials", str(TRIALS))
         seen = wait_for(process, tmp_path, at_least)
         time.sleep(moments.uniform(0.0, later))
-        assert process.poll() is None
         process.kill()  # the workers are left to find out by themselves
         process.wait()
         assert_gone(process.pid)
+        if process.returncode == 0:
+            return False
+        assert process.returncode == -signal.SIGKILL
         after = trials(tmp_path)
         assert before.items() <= after.items() and len(after) >= seen
         before = after
         with open_store(tmp_path) as store:
             assert store.check() == []
     last = start(started, source, tmp_path, "--trials", str(TRIALS), "--json", str(tmp_path / "out.jsonl"))
-    _, said = last.communicate(timeout=120)
+    _, said = last.communicate(timeout=240)
     assert last.returncode == 0, said
     after = trials(tmp_path)
     assert before.items() <= after.items()
@@ -128,6 +137,7 @@ def test_killed_at_any_moment_it_goes_on_and_loses_nothing(
     assert found["resumed"] == len(before)
     assert found["trials"] == len(after) == TRIALS
     assert len(set(after.values())) == 1, "all of them are one run"
+    return True
 
 
 @pytest.mark.slow
@@ -137,7 +147,7 @@ def test_two_at_one_store(source: Path, tmp_path: Path, started: list[subprocess
         for seed in ("1", "2")
     ]
     for process in pair:
-        _, said = process.communicate(timeout=200)
+        _, said = process.communicate(timeout=240)
         assert process.returncode == 0, said
     runs = list(trials(tmp_path).values())
     assert [summary(tmp_path / f"{seed}.jsonl")["trials"] for seed in ("1", "2")] == [12, 12]
@@ -154,9 +164,12 @@ def test_ctrl_c_ends_with_130_whenever_it_comes(
     process = start(started, source, tmp_path)
     seen = wait_for(process, tmp_path, at_least)
     if not at_least:
-        time.sleep(1.2)  # TVM is being loaded here and in the workers
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and "libtvm" not in Path(f"/proc/{process.pid}/maps").read_text():
+            time.sleep(0.05)
+        time.sleep(0.3)  # TVM is being loaded here and in the workers
     os.killpg(process.pid, signal.SIGINT)
-    shown, said = process.communicate(timeout=60)
+    shown, said = process.communicate(timeout=240)
     assert process.returncode == 130, said
     assert said.count("interrupted") == 1
     assert one_line(said).startswith("error: interrupted")

@@ -96,7 +96,9 @@ class Server:
     def configure(self, extra: str = "") -> None:
         """Write the client's configuration; `extra` are lines of it, before ours."""
         key = self.key
-        self.config.write_text(f"{extra}\nHost {ALIAS}\n HostName 127.0.0.1\n Port {self.port}\n IdentityFile {key}\n")
+        self.config.write_text(
+            f"{extra}\nHost {ALIAS}\n HostName 127.0.0.1\n Port {self.port}\n IdentityFile {key}\n ConnectTimeout 60\n"
+        )
 
     def desk(self, folder: Path) -> Path:
         """A home at `folder` from whose ~/.ssh `board` leads to the server."""

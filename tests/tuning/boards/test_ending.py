@@ -87,7 +87,8 @@ def test_one_that_never_notices_is_not_waited_for(monkeypatch: pytest.MonkeyPatc
 
 
 def test_nobody_there() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = Address("127.0.0.1", server.getsockname()[1])
-    assert why_ended(address, time.monotonic()) is None
-    assert not answers(address) and failed_sessions(address) is None
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and not listening: nobody else gets the port
+        address = Address("127.0.0.1", nobody.getsockname()[1])
+        assert why_ended(address, time.monotonic()) is None
+        assert not answers(address) and failed_sessions(address) is None
