@@ -137,6 +137,12 @@ def _non_max_suppression(node: onnx.NodeProto, facts: Facts) -> str | None:
     return "(how many boxes it gives depends on the data)"
 
 
+@_guard("Conv", "ConvTranspose")
+def _convolution(node: onnx.NodeProto, facts: Facts) -> str | None:
+    # ONNX Runtime has none either, so there would be nothing to compare with.
+    return "on double" if facts.type(node.input[0]) == _TYPE.DOUBLE else None
+
+
 @_guard("LRN")
 def _lrn(node: onnx.NodeProto, facts: Facts) -> str | None:
     shape = facts.shape(node.input[0])

@@ -125,6 +125,12 @@ def test_types_that_tvm_does_not_run_are_refused(tmp_path: Path) -> None:
     fails(lambda: import_model(loaded(model, tmp_path)), "Cast on bfloat16")
 
 
+def test_convolutions_that_nothing_can_be_compared_with_are_refused(tmp_path: Path) -> None:
+    double = tensor_info("x", TensorProto.DOUBLE, (1, 3, 8, 8)), tensor_info("y", TensorProto.DOUBLE, (1, 4, 6, 6))
+    model = graph([node("Conv", ["x", "w"])], [double[0]], [double[1]], {"w": np.ones((4, 3, 3, 3))})
+    fails(lambda: import_model(loaded(model, tmp_path)), "1 operator is not supported: Conv on double")
+
+
 def test_inputs_that_are_no_tensors_of_numbers(tmp_path: Path) -> None:
     text = tensor_info("x", TensorProto.STRING, (1, 3))
     fails(lambda: loaded(graph([node("Identity", ["x"])], [text], ["y"]), tmp_path), "'x'", "numbers")
