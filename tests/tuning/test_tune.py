@@ -183,7 +183,7 @@ def test_a_time_budget_ends_it(model: Model, store: Store) -> None:
     started = time.monotonic()
     summary = tune(model, TARGET, store=store, budget=Budget(seconds=3.0))
     assert summary.ended == "the budget is spent"
-    assert summary.seconds >= 2.5 and time.monotonic() - started < 60
+    assert summary.seconds >= 2.5 and time.monotonic() - started < 240
     assert_sound(summary, store)
 
 
