@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from compiler.graph.pipeline import Dump, Lowered
     from compiler.records.record import Record
     from compiler.records.store import Store
+
+_log = logging.getLogger(__name__)
 
 PRECISIONS = {"fp32": "float32", "fp16": "float16"}
 """What weights are stored as. Long sums are kept in float32 on CPUs whatever the precision."""
@@ -194,7 +197,7 @@ def compile_model(
         unsure = not_compared(store, known) if comparing else []
         for record in (one for one in known if one not in unsure):
             sch = apply_trace(record, task)
-            if sch is not None:
+            if sch is not None and (not on_gpu or _is_launched(sch)):
                 used.append((digest, digest, record))
                 return sch
         return None
@@ -312,6 +315,18 @@ def _tasks_of(lowered: Lowered) -> dict[str, tvm.IRModule]:
 
     tasks = (variants.as_task(lowered.mod[gvar]) for gvar in {gvar for gvar, _ in variants.calls(lowered)})
     return {workload_of(task).hash: task for task in tasks}
+
+
+def _is_launched(sch: s_tir.Schedule) -> bool:
+    """Whether all of a kernel is given to a GPU's threads: a record that does not must not fail the whole package."""
+    from compiler.records.trust.launch import check_launch
+
+    try:
+        check_launch(sch.mod["main"], threads=True)
+    except EdgetuneError as error:
+        _log.info("a record is passed over: %s", error)
+        return False
+    return True
 
 
 RECORDS_TRIED = 5

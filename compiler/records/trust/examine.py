@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ import numpy as np
 from compiler.errors import EdgetuneError
 from compiler.records.index_maps import IndexMap, read_index_map
 from compiler.records.trace_rules import MAX_ANNOTATION, check_trace
+from compiler.records.trust.accesses import check_accesses
+from compiler.records.trust.launch import check_launch
 
 if TYPE_CHECKING:
     import tvm
@@ -32,6 +35,8 @@ MAX_STEPS_FACTOR = 64  # of the unscheduled kernel's
 MAX_STATEMENTS = 20_000
 ENDLESS = 1 << 40  # steps of one loop
 MAP_SAMPLES = 4_096
+WARP_ROWS = 16  # of a tile of tensor cores
+MAX_WARP_ROWS = 256  # that a warp computes
 PACKING = "meta_schedule.layout_rewrite_preproc"
 
 
@@ -63,6 +68,7 @@ def examine(module: str, trace: str) -> str | None:
         schedule = replay(trace, mod)
         _check_maps(value, mod)
         _check_needs(mod, schedule.mod)
+        check_launch(schedule.mod["main"])
         _check_packing(schedule.mod["main"])
         _check_accesses(schedule.mod)
     except EdgetuneError as error:
@@ -205,7 +211,7 @@ def _check_accesses(scheduled: tvm.IRModule) -> None:
     try:
         OOBChecker()(scheduled)
     except Exception:  # noqa: BLE001 - TVM raises whatever its C++ side threw
-        raise EdgetuneError("it reads or writes beyond the end of a buffer") from None
+        check_accesses(scheduled["main"])
 
 
 def _check_maps(value: Any, mod: tvm.IRModule) -> None:
@@ -218,33 +224,62 @@ def _check_maps(value: Any, mod: tvm.IRModule) -> None:
             continue
         index_map = read_index_map(inputs[1])
         before = [instructions[:position], [d for d in decisions if d[0] < position]]
-        shape = _buffer_shape(before, mod, inputs[0], attributes)
-        _check_map(index_map, shape)
+        buffer = _buffer(before, mod, inputs[0], attributes)
+        shape = tuple(_constant(extent) for extent in buffer.shape)
+        if not (str(buffer.scope()) == "shared" and _is_slices(index_map, shape)):
+            _check_map(index_map, shape)
 
 
 def _check_map(index_map: IndexMap, shape: tuple[int, ...]) -> None:
     if index_map.inputs != len(shape):
         raise EdgetuneError(f"a layout is changed by a map of {index_map.inputs} indices, the buffer has {len(shape)}")
+    seen: set[tuple[int, ...]] = set()
+    for place in _places(shape):
+        image = index_map(place)
+        if min(image, default=0) < 0 or image in seen:
+            raise EdgetuneError("a layout is changed by a map that puts two elements into one place")
+        seen.add(image)
+        if index_map.inverse is not None and index_map.inverse(image) != place:
+            raise EdgetuneError("a layout is changed by a map whose inverse is another map's")
+
+
+def _is_slices(index_map: IndexMap, shape: tuple[int, ...]) -> bool:
+    """Whether the map lays the results of warps, 16 rows after 16, into the same memory: (..., m, n) to
+    (..., m // rows of a warp, m % 16, n), as the schedules for tensor cores do it.
+
+    Whether the rows are those of a warp nobody can tell from the map: numbers tell, which are compared on a GPU.
+    """
+    if index_map.inputs != len(shape) or len(shape) < 2 or index_map.inverse is not None:
+        return False
+    *outer, rows, _ = shape
+    first = [0] * len(outer)
+    images = [index_map((*first, m, 0)) for m in range(min(rows, MAX_WARP_ROWS + 1))]
+    if any(len(image) != len(shape) + 1 for image in images):
+        return False
+    own = next((m for m, image in enumerate(images) if image[-3]), rows)
+    if own % WARP_ROWS or own > MAX_WARP_ROWS:
+        return False
+    return all(
+        index_map(place) == (*place[:-2], place[-2] // own, place[-2] % WARP_ROWS, place[-1])
+        for place in _places(shape)
+    )
+
+
+def _places(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """The indices of all elements of a buffer, or of many drawn at random where there are more."""
     elements = int(np.prod(shape, dtype=object))
     chosen = random.Random(elements)  # noqa: S311 - which elements are looked at is no secret
     several = range(elements) if elements <= MAP_SAMPLES else sorted(chosen.sample(range(elements), MAP_SAMPLES))
-    seen: set[tuple[int, ...]] = set()
     for element in several:
         place, rest = [], element
         for extent in reversed(shape):
             rest, index = divmod(rest, extent)
             place.append(index)
-        place.reverse()
-        image = index_map(place)
-        if min(image, default=0) < 0 or image in seen:
-            raise EdgetuneError("a layout is changed by a map that puts two elements into one place")
-        seen.add(image)
-        if index_map.inverse is not None and index_map.inverse(image) != tuple(place):
-            raise EdgetuneError("a layout is changed by a map whose inverse is another map's")
+        yield tuple(reversed(place))
 
 
-def _buffer_shape(trace: list[Any], mod: tvm.IRModule, block: str, attributes: list[Any]) -> tuple[int, ...]:
-    """The shape of the buffer that an instruction after `trace` changes the layout of."""
+def _buffer(trace: list[Any], mod: tvm.IRModule, block: str, attributes: list[Any]) -> Any:
+    """The buffer that an instruction after `trace` changes the layout of."""
     from tvm.s_tir import Schedule, Trace
 
     schedule: s_tir.Schedule = Schedule(mod, error_render_level="none")
@@ -253,7 +288,7 @@ def _buffer_shape(trace: list[Any], mod: tvm.IRModule, block: str, attributes: l
         if block in written[3]:
             found = schedule.get(applied.outputs[written[3].index(block)])
             region = (found.reads, found.writes)[attributes[1]][attributes[0]]
-            return tuple(_constant(extent) for extent in region.source.shape)
+            return region.source
     raise EdgetuneError(f"{block} is not defined before its layout is changed")
 
 

@@ -184,11 +184,11 @@ def _build(builder: Builder, modules: Mapping[str, str], target: targets.Target,
 
 def local_search(kernel: Kernel, target: targets.Target) -> Search:
     """What turns records into kernels to build, with nothing searched yet."""
-    from compiler.graph.scheduling import cpu_hardware
+    from compiler.graph.scheduling import hardware_of
     from compiler.graph.variants import Task
     from compiler.tuning.search import Search
 
-    return Search(Task(kernel.name, kernel.mod, kernel.hash), target.to_tvm(), cpu_hardware(target), 0, None)
+    return Search(Task(kernel.name, kernel.mod, kernel.hash), target.to_tvm(), hardware_of(target), 0, None)
 
 
 def _nothing() -> None:
