@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from compiler.build import best_seconds, storage_of
+from compiler.errors import UsageError
 
 if TYPE_CHECKING:
     import tvm
@@ -21,10 +22,15 @@ def plain_module(
 
     Each kernel is a function of the module, and equal to the workload of its records, so that MetaScheduleApplyDatabase
     finds them; their hashes come second. Convolutions use the algorithm that is fastest in the records of
-    `fingerprint`.
+    `fingerprint`. Raises UsageError where the target is a GPU.
     """
     from compiler.tvm_setup import prepare
 
+    if target.kind == "cuda":
+        raise UsageError(
+            f"a module for plain TVM can be made for CPUs only, and {target.name} is a GPU: leave out --model to export "
+            "its records alone"
+        )
     prepare(target.kind)
     from tvm import tirx
 

@@ -29,7 +29,7 @@ ORIGIN = ("op_pattern", "edgetune.lrn", "edgetune.concat", "global_symbol")
 def cpu_hardware(target: Target) -> Hardware:
     """What CPU schedules ask of `target`; EdgetuneError where it does not say how wide its vectors are."""
     if target.kind == "cuda":
-        raise EdgetuneError(f"{target.name} cannot be tuned for yet: `compile` gives every kernel a schedule without")
+        raise EdgetuneError(f"{target.name} is a GPU, and this is there for CPUs only")
     if target.hardware.vector_bits is None or target.hardware.vector_registers is None:
         raise EdgetuneError(f"there are no schedules for {target.name}: how wide its vectors are is not known")
     return cast("Hardware", target.hardware)
