@@ -28,8 +28,8 @@ def plain_module(
 
     if target.kind == "cuda":
         raise UsageError(
-            f"a module for plain TVM can be made for CPUs only, and {target.name} is a GPU: leave out --model to export "
-            "its records alone"
+            f"a module for plain TVM can be made for CPUs only, and {target.name} is a GPU: leave out --model "
+            "to export its records alone"
         )
     prepare(target.kind)
     from tvm import tirx
