@@ -86,7 +86,7 @@ def test_precisions_differ_in_what_they_allow() -> None:
 
     assert not check(rounded).ok
     assert check(rounded, precision="fp16").ok
-    with pytest.raises(UsageError, match="choose from fp32, fp16, bf16"):
+    with pytest.raises(UsageError, match="choose from fp32, fp16, tf32, bf16"):
         check(plain, precision="int8")
     with pytest.raises(UsageError, match="at least one"):
         check(plain, inputs=[])

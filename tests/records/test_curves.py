@@ -62,7 +62,7 @@ def test_the_picture(ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[
     ("options", "status", "message"),
     [
         (["-o", "curve.txt"], 2, "svg"),
-        (["-o", "/nonexistent/c.svg"], 1, "nonexistent"),
+        (["-o", "/dev/null/c.svg"], 1, "/dev/null"),
         (["--least", "99"], 1, "99 trials"),
     ],
 )
