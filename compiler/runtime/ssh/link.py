@@ -7,7 +7,7 @@ import contextlib
 import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from compiler.errors import EdgetuneError
 from compiler.runtime.ssh.address import SshAddress
@@ -15,6 +15,8 @@ from compiler.runtime.ssh.connect import connect
 
 if TYPE_CHECKING:
     from asyncssh import SSHClientConnection, SSHClientProcess
+
+T = TypeVar("T")
 
 COMMAND_SECONDS = 60.0
 _BEGINS = "edgetune-begins-here"
@@ -58,7 +60,7 @@ class Link:
         with self.telling():
             process = await self.start(command)
             try:
-                output = asyncio.gather(process.stdout.read(), process.stderr.read())
+                output = _unheard(asyncio.gather(process.stdout.read(), process.stderr.read()))
                 await _feed(process, (data,))
                 stdout, stderr = await asyncio.wait_for(output, seconds)
                 await asyncio.wait_for(process.wait_closed(), seconds)
@@ -90,7 +92,7 @@ class Link:
             quoted = shlex.quote(path)
             process = await self.start(f"cat > {quoted} && chmod {mode:o} {quoted}")
             try:
-                complaint = asyncio.ensure_future(process.stderr.read())
+                complaint = _unheard(asyncio.ensure_future(process.stderr.read()))
                 # A full disk ends `cat` early: then what it says matters, not that it no longer reads.
                 with contextlib.suppress(BrokenPipeError):
                     await _feed(process, chunks)
@@ -131,6 +133,12 @@ class Link:
         if process.exit_status is None:
             raise EdgetuneError(f"the connection to {self.address} ended")
         return process.exit_status
+
+
+def _unheard(future: asyncio.Future[T]) -> asyncio.Future[T]:
+    """`future`, which fails without a word where nobody waits for it any more: asyncio would print a traceback."""
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future
 
 
 async def _feed(process: SSHClientProcess[bytes], chunks: Iterable[bytes]) -> None:
