@@ -11,14 +11,16 @@ parallel over (image, outer channels, outer rows)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from tvm import s_tir
+from tvm.s_tir.schedule import LoopRV
 
 from . import tiles
 from .accumulate import accumulate, write_out
-from .blocks import NotApplicable, extent, extents, gather, parallel_outer, vectorize_inner, widen
+from .blocks import Anchored, NotApplicable, extent, extents, gather, parallel_outer, vectorize_inner, widen
 
 KERNEL = "conv2d"
 VARIANTS = 6  # register tiles offered to the search
@@ -84,31 +86,56 @@ def chunks(
     return best[1] if best is not None else (1, 1)  # 1 divides everything
 
 
-def _schedule(sch: s_tir.Schedule, tile: tiles.RegisterTile, hardware: tiles.Hardware, keep_widened: bool) -> None:
-    parts = gather(sch, KERNEL, keep_widened)
-    sizes = extents(sch, parts.anchor)
+class Pieces(NamedTuple):
+    """The output cut into pieces: the loop over `pieces`, one for each task of a thread, those over `channels` and
+    `pixels` tiles within, and whether the tiles cover the output's channels evenly (`whole`): otherwise the last one
+    computes some that are not kept."""
+
+    pieces: LoopRV
+    channels: LoopRV
+    pixels: LoopRV
+    whole: bool
+
+
+def cut(
+    sch: s_tir.Schedule,
+    parts: Anchored,
+    terms: Sequence[int],
+    tile: tiles.RegisterTile,
+    hardware: tiles.Hardware,
+    bits: int = 32,
+) -> Pieces:
+    """Cut the output of a convolution into pieces by register tile; rows and channel tiles of a piece are sampled.
+
+    terms: the sizes of the convolution's seven loops; bits: of an activation.
+    """
     stride, row_bytes = 1, 0
     if parts.pad is not None:
         shape = [int(d) for d in sch.get(parts.pad).writes[0].source.shape]
-        row_bytes = 4 * shape[2] * shape[3]
-        stride = max(1, (shape[1] - sizes[4]) // max(1, sizes[1] - 1)) if sizes[1] > 1 else 1
-    rows, wide = chunks(sizes, tile, parts.pad is not None, row_bytes, stride, hardware)
+        row_bytes = bits // 8 * shape[2] * shape[3]
+        stride = max(1, (shape[1] - terms[4]) // max(1, terms[1] - 1)) if terms[1] > 1 else 1
+    rows, wide = chunks(list(terms), tile, parts.pad is not None, row_bytes, stride, hardware, bits)
     out_n, out_h, out_w, out_c = sch.get_loops(parts.out)
-    whole = extent(sch, out_c) == sizes[3]  # else the last tile computes channels that are not kept
-    row_tiles = sch.sample_perfect_tile(out_h, 2, 64, decision=[sizes[1] // rows, rows])
+    whole = extent(sch, out_c) == terms[3]
+    row_tiles = sch.sample_perfect_tile(out_h, 2, 64, decision=[terms[1] // rows, rows])
     h_out, h_in = sch.split(out_h, row_tiles)
     w_out, w_in = sch.split(out_w, [None, tile.rows])
     c_tiles, c_in = sch.split(out_c, [None, tile.channels])
-    wide_tiles = sch.sample_perfect_tile(c_tiles, 2, 64, decision=[sizes[3] // tile.channels // wide, wide])
+    wide_tiles = sch.sample_perfect_tile(c_tiles, 2, 64, decision=[terms[3] // tile.channels // wide, wide])
     c_out, c_mid = sch.split(c_tiles, wide_tiles)
     sch.reorder(out_n, c_out, h_out, c_mid, h_in, w_out, w_in, c_in)
-    piece = parallel_outer(sch, [out_n, c_out, h_out])
-    sch.compute_at(parts.anchor, w_out, preserve_unit_loops=True)
+    return Pieces(parallel_outer(sch, [out_n, c_out, h_out]), c_mid, w_out, whole)
+
+
+def _schedule(sch: s_tir.Schedule, tile: tiles.RegisterTile, hardware: tiles.Hardware, keep_widened: bool) -> None:
+    parts = gather(sch, KERNEL, keep_widened)
+    made = cut(sch, parts, extents(sch, parts.anchor), tile, hardware)
+    sch.compute_at(parts.anchor, made.pixels, preserve_unit_loops=True)
     if parts.widen is not None:
-        widen(sch, parts.widen, c_mid, tile.lanes)
+        widen(sch, parts.widen, made.channels, tile.lanes)
     accumulate(sch, parts.anchor, tile, 4, hardware)
     if parts.pad is not None:
-        sch.compute_at(parts.pad, piece, preserve_unit_loops=True)
+        sch.compute_at(parts.pad, made.pieces, preserve_unit_loops=True)
         vectorize_inner(sch, sch.get_loops(parts.pad)[-1], hardware.vector_bits // 32)
-    if whole:
+    if made.whole:
         write_out(sch, parts.out, tile)

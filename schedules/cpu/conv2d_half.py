@@ -21,8 +21,8 @@ from tvm import s_tir
 
 from . import tiles
 from .accumulate import write_out
-from .blocks import NotApplicable, extent, extents, gather, parallel_outer, vectorize_inner
-from .conv2d import chunks
+from .blocks import NotApplicable, extents, gather, vectorize_inner
+from .conv2d import cut
 
 KERNEL = "conv2d_half"
 VARIANTS = 6  # register tiles offered to the search
@@ -50,25 +50,9 @@ def _schedule(sch: s_tir.Schedule, tile: tiles.RegisterTile, hardware: tiles.Har
         raise NotApplicable("no sums of short runs")
     sizes = extents(sch, parts.anchor)
     run = extents(sch, short)[-1]
-    stride, row_bytes = 1, 0
-    if parts.pad is not None:
-        shape = [int(d) for d in sch.get(parts.pad).writes[0].source.shape]
-        row_bytes = BITS // 8 * shape[2] * shape[3]
-        stride = max(1, (shape[1] - sizes[4]) // max(1, sizes[1] - 1)) if sizes[1] > 1 else 1
-    terms = [*sizes[:6], sizes[6] * run]
-    rows, wide = chunks(terms, tile, parts.pad is not None, row_bytes, stride, hardware, BITS)
-    out_n, out_h, out_w, out_c = sch.get_loops(parts.out)
-    whole = extent(sch, out_c) == sizes[3]  # else the last tile computes channels that are not kept
-    row_tiles = sch.sample_perfect_tile(out_h, 2, 64, decision=[sizes[1] // rows, rows])
-    h_out, h_in = sch.split(out_h, row_tiles)
-    w_out, w_in = sch.split(out_w, [None, tile.rows])
-    c_tiles, c_in = sch.split(out_c, [None, tile.channels])
-    wide_tiles = sch.sample_perfect_tile(c_tiles, 2, 64, decision=[sizes[3] // tile.channels // wide, wide])
-    c_out, c_mid = sch.split(c_tiles, wide_tiles)
-    sch.reorder(out_n, c_out, h_out, c_mid, h_in, w_out, w_in, c_in)
-    piece = parallel_outer(sch, [out_n, c_out, h_out])
+    made = cut(sch, parts, [*sizes[:6], sizes[6] * run], tile, hardware, BITS)
 
-    sch.compute_at(parts.anchor, w_out, preserve_unit_loops=True)
+    sch.compute_at(parts.anchor, made.pixels, preserve_unit_loops=True)
     sch.set_scope(parts.anchor, 0, "local")
     *_, image, row, rows_in, channels, rh, rw, rc = sch.get_loops(parts.anchor)
     vectors, lanes = sch.split(channels, [None, tile.lanes])
@@ -92,9 +76,9 @@ def _schedule(sch: s_tir.Schedule, tile: tiles.RegisterTile, hardware: tiles.Har
         sch.unroll(rows_in)
         sch.unroll(vectors)
     if parts.pad is not None:
-        sch.compute_at(parts.pad, piece, preserve_unit_loops=True)
+        sch.compute_at(parts.pad, made.pieces, preserve_unit_loops=True)
         vectorize_inner(sch, sch.get_loops(parts.pad)[-1], hardware.vector_bits // BITS)
-    if whole:
+    if made.whole:
         write_out(sch, parts.out, tile)
 
 
