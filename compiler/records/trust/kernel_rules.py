@@ -1,7 +1,6 @@
 """What the IR of an imported workload may be, for it to be read at all: loops over arithmetic on tensors, and no more.
 
-Such a kernel is never built. It is read to learn from its records (see compiler/tuning/warm_start/cost_model.py), since
-a fast schedule of one kernel says something about the next.
+Such a kernel is never built. It is read where old traces are tried on it (`compiler/records/migration.py`).
 """
 
 from __future__ import annotations
