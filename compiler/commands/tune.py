@@ -291,7 +291,8 @@ def _show(job: _Job, summary: TuneSummary, output: Output) -> None:
         ranked = sorted(summary.spent.items(), key=lambda step: -step[1])
         output.say(f"the time went into {', '.join(f'{name} {fmt.share(took / whole)}' for name, took in ranked)}")
     for board in summary.boards:
-        output.say(f"the board {board.board} measured {_board_words(board)}")
+        who = f"the GPU ({board.board})" if board.own_gpu else f"the board {board.board}"
+        output.say(f"{who} measured {_board_words(board)}")
     failing = [task for task in summary.tasks if task.last_error is not None]
     for task in failing[:_ERRORS_SHOWN]:
         output.note(f"{task.name}: {task.failed} candidates failed, the last one: {task.last_error}")
@@ -369,7 +370,5 @@ def _settings(target: targets.Target, store: Store, options: TuneOptions, second
     """The settings as they were understood, in a line."""
     budget = [fmt.count(options.trials, "trial") if options.trials else "", f"{fmt.span(seconds)}" if seconds else ""]
     words = " or ".join(part for part in budget if part) or "until nothing improves"
-    return (
-        f"tuning for {target.name} with {fmt.count(thread_count(target), 'thread')}, {words} per model, "
-        f"seed {options.seed}, records in {store.path}"
-    )
+    threads = f" with {fmt.count(thread_count(target), 'thread')}" if target.kind != "cuda" else ""
+    return f"tuning for {target.name}{threads}, {words} per model, seed {options.seed}, records in {store.path}"

@@ -137,7 +137,9 @@ def _boards(boards: BoardsState) -> str:
         (boards.cooling, "cooling down"),
         (boards.away, "away"),
     )
-    return "boards: " + ", ".join(f"{count} {what}" for count, what in counts if count)
+    if boards.own_gpu:
+        return f"GPU {next((what for count, what in counts if count), 'idle')}"
+    return "boards: " + (", ".join(f"{count} {what}" for count, what in counts if count) or "none")
 
 
 COLUMNS = ("task", "calls", "untuned ms", "best ms", "GFLOP/s", "of the model", "trials", "failed")

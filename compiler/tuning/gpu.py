@@ -47,7 +47,7 @@ class GpuRunner:
         self._device = device
         self._machine = ThisMachine(target)
         self._read = read if read is not None else self._machine.readings
-        self._summary = BoardSummary(self.fingerprint.device)
+        self._summary = BoardSummary(self.fingerprint.device, own_gpu=True)
         self._pool = Pool(1, 1)
         self._trials: queue.Queue[Trial] = queue.Queue()
         self._measured: queue.SimpleQueue[Measured] = queue.SimpleQueue()
@@ -82,7 +82,8 @@ class GpuRunner:
             return self._pool.map("check", [{**job, "device": self._device}], timeout)[0]
 
     def boards(self) -> BoardsState:
-        return BoardsState(measuring=int(self._measuring and not self._cooling), cooling=int(self._cooling))
+        measuring = self._measuring and not self._cooling
+        return BoardsState(measuring=int(measuring), cooling=int(self._cooling), own_gpu=True)
 
     def notices(self) -> list[str]:
         said: list[str] = []

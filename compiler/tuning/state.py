@@ -46,7 +46,8 @@ class Drift:
 class BoardsState:
     """The boards of a run at one moment: how many measure, wait for work or for their turn, cool down, or are away.
 
-    `repeats` are the measurements that are still to be made once more, because a board was not itself.
+    `repeats` are the measurements that are still to be made once more, because a board was not itself. `own_gpu` says
+    that it is not boards that measure but this machine's GPU.
     """
 
     measuring: int = 0
@@ -54,12 +55,14 @@ class BoardsState:
     cooling: int = 0
     away: int = 0
     repeats: int = 0
+    own_gpu: bool = False
 
 
 @dataclass
 class BoardSummary:
     """What a board did in a run: trials that it measured, trials over which it went away, sessions that candidates
-    crashed, its highest temperature (None where it has no sensor), and how its speed was found to drift."""
+    crashed, its highest temperature (None where it has no sensor), and how its speed was found to drift. `own_gpu`: it
+    is no board but this machine's GPU."""
 
     board: str
     trials: int = 0
@@ -67,6 +70,7 @@ class BoardSummary:
     crashes: int = 0
     celsius: float | None = None
     drifts: list[Drift] = field(default_factory=list)
+    own_gpu: bool = False
 
 
 @dataclass

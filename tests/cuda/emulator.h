@@ -20,12 +20,13 @@
 #define uchar unsigned char
 #define ushort unsigned short
 
+// Aligned as on a GPU, which cannot read or write them elsewhere: `emulator_misaligned` counts who tries.
 template <typename T>
-struct Two {
+struct alignas(2 * sizeof(T)) Two {
   T x, y;
 };
 template <typename T>
-struct Four {
+struct alignas(4 * sizeof(T) < 16 ? 4 * sizeof(T) : 16) Four {
   T x, y, z, w;
 };
 using half = _Float16;
@@ -70,6 +71,11 @@ static Index threadIdx, blockIdx;
 // The wait that is left out, by its number in the source.
 extern "C" int emulator_skipped;
 int emulator_skipped = -1;
+
+// What -fsanitize=alignment calls.
+extern "C" int emulator_misaligned;
+int emulator_misaligned = 0;
+extern "C" void __ubsan_handle_type_mismatch_v1(void*, void*) { ++emulator_misaligned; }
 
 namespace emulator {
 

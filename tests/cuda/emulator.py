@@ -88,7 +88,7 @@ class Program:
         if skippable:
             headers, kernel, rest = source.partition(_KERNEL)
             source = headers + kernel + _WAITS.sub(self._numbered, rest)
-        self.library = _compiled(source, self.kernels, folder)
+        self.library = _compiled(source, folder)
 
     def _numbered(self, match: re.Match[str]) -> str:
         self.waits += 1
@@ -111,6 +111,8 @@ class Program:
             pointers = (ctypes.c_void_p * len(names))(*(arrays[n].ctypes.data for n in names))
             sizes = [launch.get(axis, 1) for axis in _AXES]
             getattr(self.library, f"launch_{name}")(pointers, (ctypes.c_int * 6)(*sizes), int(backwards))
+        misaligned = ctypes.c_int.in_dll(self.library, "emulator_misaligned").value
+        assert not misaligned, f"{misaligned} vectors lie where a GPU cannot read or write them"
         return out
 
 
@@ -142,17 +144,28 @@ def _helpers(headers: str) -> Iterator[str]:
         yield f"static void {name}() {{ emulator::wait_for_copies({left}); }}"
 
 
-def _compiled(source: str, kernels: list[tuple[str, str]], folder: Path) -> ctypes.CDLL:
-    text = lean(source)
+COMPILER = (
+    *("g++", "-std=c++17", "-O1", "-fno-strict-aliasing", "-fsanitize=alignment", "-w", "-shared", "-fPIC"),
+    f"-I{HEADER.parent}",
+)
+
+
+def for_cpu(text: str) -> str:
+    """C++ of what is given to NVRTC, to be compiled by `COMPILER`.
+
+    For a kernel there are `launch_KERNEL(pointers, sizes, backwards)` and `parameters_KERNEL`, how many it has.
+    """
     # C++ wants what the declaration is aligned to in front of all else.
     headers, _, kernel = text.partition(BOUNDS)
     kernel = _SHARED.sub(r"alignas(\1) static \2 \3[227 * 1024];", kernel)
     kernel = kernel.replace("__shared__ alignas(64)", "alignas(64) static")
     lines = ['#include "emulator.h"', *_helpers(headers), BOUNDS, kernel]
-    for name, parameters in kernels:
+    for name, parameters in _SIGNATURE.findall(kernel):
         types = [p.split("*")[0].strip() + "*" for p in parameters.split(",")]
         arguments = ", ".join(f"({kind})pointers_{name}[{i}]" for i, kind in enumerate(types))
         lines += [
+            f'extern "C" int parameters_{name};',
+            f"int parameters_{name} = {len(types)};",
             f"static void** pointers_{name};",
             f"static void call_{name}() {{ {name}({arguments}); }}",
             f'extern "C" void launch_{name}(void** pointers, const int* sizes, int backwards) {{',
@@ -160,22 +173,12 @@ def _compiled(source: str, kernels: list[tuple[str, str]], folder: Path) -> ctyp
             f"  emulator::launch(call_{name}, sizes, sizes + 3, backwards);",
             "}",
         ]
-    path = folder / "kernels.cc"
-    path.write_text("\n".join(lines))
-    library = folder / "kernels.so"
-    command = [
-        "g++",
-        "-std=c++17",
-        "-O1",
-        "-fno-strict-aliasing",
-        "-w",
-        "-shared",
-        "-fPIC",
-        f"-I{HEADER.parent}",
-        str(path),
-        "-o",
-        str(library),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    return "\n".join(lines)
+
+
+def _compiled(source: str, folder: Path) -> ctypes.CDLL:
+    path, library = folder / "kernels.cc", folder / "kernels.so"
+    path.write_text(for_cpu(lean(source)))
+    done = subprocess.run([*COMPILER, str(path), "-o", str(library)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[:3000]
     return ctypes.CDLL(str(library))
