@@ -57,8 +57,8 @@ def main() -> int:
             for row in pool.map(lambda cell: looked_at(board, Path(folder), *cell), cells):
                 problems = row["problems"]
                 bad += bool(problems)
-                verdict = f"FAILED: {'; '.join(problems)}" if problems else "host's side loads, GPU's is refused in a line"
-                print(f"{name_of(row)} compiled in {row['compile_seconds']:6.1f} s: {verdict}", flush=True)
+                verdict = f"FAILED: {'; '.join(problems)}" if problems else "loads, refused in a line"
+                print(f"{name_of(row)} {row['compile_seconds']:6.1f} s  {verdict}", flush=True)
                 if options.json is not None:
                     with options.json.open("a", encoding="utf-8") as out:
                         out.write(json.dumps(row) + "\n")
