@@ -65,9 +65,13 @@ class Look:
         for what, said in (("the library", self.library), ("the session", self.session)):
             if said is None:
                 found.append(f"{what} is not refused")
-            elif "\n" in said or "GPU" not in said:
-                found.append(f"{what} is refused with {said!r}")
-        if self.session is not None and not ("has no NVIDIA GPU" in self.session and target in self.session):
+            elif "\n" in said:
+                found.append(f"{what} is refused in more than a line: {said!r}")
+        if self.library is not None and "GPU" not in self.library:
+            found.append(f"the library's refusal does not say why: {self.library!r}")
+        # A CPU that is not the package's is said before the GPU is looked for: the board's is Orin's, and not Thor's.
+        why = ("this machine has no NVIDIA GPU", "this machine's CPU (")
+        if self.session is not None and not (target in self.session and any(part in self.session for part in why)):
             found.append(f"the session's refusal does not say why: {self.session!r}")
         return found
 

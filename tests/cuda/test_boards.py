@@ -39,6 +39,7 @@ def test_the_hosts_side_loads_and_the_gpus_is_refused(packages: list[Path]) -> N
             for path, (target, precision) in zip(packages, BOARDS, strict=True):
                 look = board.look(path)
                 assert not look.problems(target), f"{target} {precision}: {look}"
+                assert "has no NVIDIA GPU" in str(look.session)
     except UnavailableError as error:
         pytest.skip(f"no emulated board: {error}")
 
