@@ -27,7 +27,8 @@ SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Peak:
-    """`gflops`: 10^9 FP32 operations a second (a multiply-add is two); `gb_s`: 10^9 bytes a second; `how`: a line."""
+    """`gflops`: 10^9 operations a second (a multiply-add is two), in FP32 but where `how`, a line, says otherwise;
+    `gb_s`: 10^9 bytes a second; `threads`: of a CPU, 0 of a GPU."""
 
     gflops: float
     gb_s: float

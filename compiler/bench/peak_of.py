@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 def peak_of(session: LocalSession | RemoteSession, executable: Executable) -> Peak | str:
     """The measured peak of the device of `executable`, or one line that says why there is none.
 
-    It is measured where the package runs, with its threads: this machine's says nothing of a board.
+    It is measured where the package runs, with its threads: this machine's says nothing of a board. That of a GPU is
+    the peak of what its kernels of the package's precision compute with.
     """
-    if device_kind(executable.manifest) != "cpu":
-        return "the peak of a GPU is not measured"
     try:
+        if device_kind(executable.manifest) != "cpu":
+            from compiler.bench.gpu_peak import measure_gpu_peak
+
+            return measure_gpu_peak(session, executable.manifest.target.name, executable.manifest.precision)
         if isinstance(session, LocalSession):
             return measure_peak(executable.threads)
         from compiler.bench.board_peak import measure_board_peak

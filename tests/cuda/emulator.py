@@ -161,7 +161,7 @@ def for_cpu(text: str) -> str:
     kernel = kernel.replace("__shared__ alignas(64)", "alignas(64) static")
     lines = ['#include "emulator.h"', *_helpers(headers), BOUNDS, kernel]
     for name, parameters in _SIGNATURE.findall(kernel):
-        types = [p.split("*")[0].strip() + "*" for p in parameters.split(",")]
+        types = [_type(parameter) for parameter in parameters.split(",")]
         arguments = ", ".join(f"({kind})pointers_{name}[{i}]" for i, kind in enumerate(types))
         lines += [
             f'extern "C" int parameters_{name};',
@@ -174,6 +174,12 @@ def for_cpu(text: str) -> str:
             "}",
         ]
     return "\n".join(lines)
+
+
+def _type(parameter: str) -> str:
+    """What a pointer is cast to, or a number, which is passed in the place of one."""
+    words, star, _ = parameter.rpartition("*")
+    return f"{words.strip()}*" if star else "intptr_t"
 
 
 def _compiled(source: str, folder: Path) -> ctypes.CDLL:

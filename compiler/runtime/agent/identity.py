@@ -55,8 +55,10 @@ def memory_bytes() -> int | None:
 
 
 def has_gpu_device(root: Path = Path("/")) -> bool:
-    """Whether a driver of NVIDIA's shows a GPU, discrete or of a Jetson: only then it is worth asking."""
-    return any((root / "dev" / name).exists() for name in ("nvidia0", "nvhost-gpu", "nvhost-ctrl-gpu", "nvgpu"))
+    """Whether a driver of NVIDIA's shows a GPU, discrete, of a Jetson or WSL's: only then it is worth asking."""
+    names = ("nvhost-gpu", "nvhost-ctrl-gpu", "nvgpu", "dxg")
+    # Of several, a container may be given another than the first.
+    return any((root / "dev" / name).exists() for name in names) or any((root / "dev").glob("nvidia[0-9]*"))
 
 
 def find_gpu() -> dict[str, Any] | None:

@@ -44,16 +44,18 @@ def build(folder: Path) -> None:
         assert done.returncode == 0, done.stderr[:3000]
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """What a process needs in its environment to see the GPU that was built in `folder`. Caches lie in there too."""
-    inherited = os.environ.get("LD_LIBRARY_PATH")
+def environment(folder: Path, sees: bool = True) -> dict[str, str]:
+    """What a process needs in its environment that is to see the GPU that was built in `folder`, or only compiles what
+    another runs on it. Its caches and records lie in there too, apart from the other's."""
+    inherited = os.environ.get("LD_LIBRARY_PATH", "")
+    place = "machine" if sees else "desk"
     return {
         "EMULATED_GPU": str(folder),
         "EMULATED_GPU_COMPILER": shlex.join(COMPILER),
-        "LD_LIBRARY_PATH": str(folder) + (f":{inherited}" if inherited else ""),
+        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [str(folder) if sees else "", inherited])),
         "PYTHONPATH": os.pathsep.join([str(HERE), str(ROOT)]),
-        "XDG_CACHE_HOME": str(folder / "cache"),
-        "XDG_DATA_HOME": str(folder / "data"),
+        "XDG_CACHE_HOME": str(folder / place / "cache"),
+        "XDG_DATA_HOME": str(folder / place / "data"),
     }
 
 

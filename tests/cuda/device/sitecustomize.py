@@ -1,4 +1,4 @@
-"""What a Python does first that is to see the emulated GPU: see `machine.py`.
+"""What a Python does first that is to see the emulated GPU, or to compile for one: see `machine.py`.
 
 CUDA's runtime is the stand-in's, and the source of what is compiled for a GPU is kept, as C++, for when it is loaded.
 """
@@ -26,4 +26,8 @@ def compile_source(text, *arguments, **options):  # type: ignore[no-untyped-def]
 
 
 nvrtc.compile_source = compile_source
-cuda_toolkit.cuda_runtime = lambda: _FOLDER / "libcudart.so.13"
+if str(_FOLDER) in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep):
+    from compiler.runtime.agent import identity
+
+    cuda_toolkit.cuda_runtime = lambda: _FOLDER / "libcudart.so.13"
+    identity.has_gpu_device = lambda root=None: True  # there is no file of a driver's

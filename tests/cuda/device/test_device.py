@@ -14,6 +14,7 @@ import pytest
 from targets import cuda_toolkit
 from tests.command import ROOT, edgetune, one_line
 from tests.cuda.device import machine
+from tests.runtime.agent import agents
 
 pytestmark = pytest.mark.skipif(
     cuda_toolkit.why_no_toolkit("sm_90") is not None, reason="the extra [cuda] is not installed"
@@ -26,6 +27,12 @@ def gpu(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("gpu") / "device"
     machine.build(folder)
     return machine.environment(folder)
+
+
+@pytest.fixture(scope="module")
+def desk(gpu: dict[str, str]) -> dict[str, str]:
+    """The environment of a process that has no GPU, and compiles for the other's."""
+    return machine.environment(Path(gpu["EMULATED_GPU"]), sees=False)
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +65,32 @@ def test_what_was_tuned_runs_by_a_graph_and_kernel_by_kernel(tuned: Path, gpu: d
     done = edgetune(*bench, "--json", line, "--vs", "torch,tensorrt,onnxruntime-cuda", **gpu)
     assert done.stderr.count("is not installed: pip install") == 3
     assert "device's own clock" in done.stdout
+    assert "mma.sync of FP16 with FP32 sums on 528 blocks" in done.stdout
     [result] = [json.loads(text) for text in line.read_text().splitlines()]
     assert result["device"] == "Emulated GPU" and result["accuracy"]["ok"]
     assert result["power"]["source"] == "NVML gpu0" and result["watts"] == pytest.approx(100, rel=0.01)
     assert result["conditions"]["throttled"] is False
     assert "right" in edgetune("verify", tuned, **gpu).stdout
+
+
+def test_a_board_with_a_gpu_is_tuned_and_measured_from_a_desk_without(
+    gpu: dict[str, str], desk: dict[str, str], small: Path, tmp_path: Path
+) -> None:
+    package = tmp_path / "small.tar"
+    chosen = ("--target", "cuda-sm90", "--seed", "0")
+    with agents.running(
+        agents.Kind("with a GPU", lambda: [sys.executable, str(ROOT / "cli.py"), "serve"], environment=gpu)
+    ) as agent:
+        there = ("--rpc", f"{agent.address.host}:{agent.address.port}")
+        assert "Emulated GPU" in edgetune("devices", *there, **desk).stdout
+        done = edgetune("tune", small, *chosen, *there, "--trials", "8", "--l2", "warm", **desk)
+        assert "8 trials (0 failed)" in done.stdout
+        done = edgetune("compile", small, *chosen, "-o", package, **desk)
+        assert "8 of 8 tasks, 8 trials" in done.stdout
+        assert "right" in edgetune("verify", package, *there, **desk).stdout
+        done = edgetune("bench", package, *there, "--seconds", "0.2", "--runs", "3", "--profile", **desk)
+        assert "device's own clock" in done.stdout
+        assert "on the board: FP32 multiply-adds on 528 blocks" in done.stdout
 
 
 def test_without_the_gpu_it_is_refused(tuned: Path) -> None:

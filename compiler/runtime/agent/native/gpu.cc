@@ -1,6 +1,7 @@
 #include "gpu.h"
 
 #include <dlfcn.h>
+#include <glob.h>
 #include <unistd.h>
 
 #include "text.h"
@@ -20,9 +21,13 @@ Function find(void* library, const char* name) {
 }  // namespace
 
 bool has_gpu_device() {
-  for (const char* path : {"/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvhost-ctrl-gpu", "/dev/nvgpu"})
+  for (const char* path : {"/dev/nvhost-gpu", "/dev/nvhost-ctrl-gpu", "/dev/nvgpu", "/dev/dxg"})
     if (access(path, F_OK) == 0) return true;
-  return false;
+  // Of several, a container may be given another than the first.
+  glob_t found;
+  const bool any = glob("/dev/nvidia[0-9]*", 0, nullptr, &found) == 0;
+  globfree(&found);
+  return any;
 }
 
 json::Value find_gpu() {
