@@ -403,11 +403,11 @@ def generate(mod: tvm.IRModule, target: tvm.target.Target, *, cuda_graph: bool =
 
 def link(executable: tvm.relax.VMExecutable, library: Path, target: targets.Target) -> None:
     """Link the executable into the shared library at `library`."""
-    from compiler.linker import linker
+    from compiler.linker import export, linker
 
     host = target.host if target.host is not None else target.options
     triple = str(host["mtriple"]) if "mtriple" in host else None
-    executable.export_library(str(library), fcompile=linker(triple))
+    export(executable, library, linker(triple))
 
 
 def _specs(specs: list[TensorSpec], precision: str) -> list[TensorSpec]:

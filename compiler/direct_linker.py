@@ -9,13 +9,13 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from compiler.linker import SHARED, TIMEOUT_S, Linker, linker
 from compiler.parallel.object import pool_object
+from compiler.scratch import scratch_folder
 
 _Around = tuple[tuple[str, ...], tuple[str, ...]]
 """A linker's command: what stands before `-o OUTPUT OBJECT...`, and after."""
@@ -48,7 +48,7 @@ def direct_linker(triple: str | None = None) -> DirectLinker:
 @lru_cache(maxsize=8)
 def _around(command: tuple[str, ...]) -> _Around | None:
     """The linker's command that the driver `command` would run; None where it does not tell, or where that fails."""
-    with tempfile.TemporaryDirectory(prefix="edgetune-link-") as folder:
+    with scratch_folder("link") as folder:
         output, source = f"{folder}/library.so", f"{folder}/pool.o"
         try:
             Path(source).write_bytes(pool_object(command, TIMEOUT_S))

@@ -7,9 +7,10 @@ there is one and Zig's from PyPI otherwise, which also links for other CPUs.
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from compiler.errors import EdgetuneError
 from compiler.parallel.object import pool_object
@@ -69,6 +70,16 @@ def find_linker(triple: str | None = None) -> tuple[Linker | None, str]:
     if command is None:
         return None, toolchain.why_no_linker(wanted) or f"no linker for {wanted}"
     return Linker(command, wanted), " ".join(command)
+
+
+def export(compiled: Any, library: Path, fcompile: FCompile) -> None:
+    """Link what TVM compiled into the shared library `library`, with object files beside it until that is done.
+
+    TVM by itself puts them into a folder of its own, which stays where a build is ended by kill -9; `library` is in
+    one that goes. Raises what `fcompile` does.
+    """
+    with tempfile.TemporaryDirectory(prefix=f"{library.name}.", dir=library.parent) as folder:
+        compiled.export_library(str(library), fcompile=fcompile, workspace_dir=folder)
 
 
 def linker(triple: str | None = None) -> Linker:

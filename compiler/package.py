@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +28,7 @@ from compiler.packaging.manifest import (
     decode,
     encode,
 )
+from compiler.scratch import scratch_folder
 
 __all__ = [
     "LIBRARY",
@@ -72,8 +71,7 @@ class Package:
         whole: with the manifest and SHA256SUMS as they are in the package, too. Checked again on the way, since the
         file may have changed after it was opened. Raises EdgetuneError.
         """
-        folder = Path(tempfile.mkdtemp(prefix="edgetune-"))
-        try:
+        with scratch_folder("package") as folder:
             with _reading(self.path) as file:
                 for member in archive.read_members(file):
                     if member.name == SUMS:
@@ -87,8 +85,6 @@ class Package:
                 if (whole or name != MANIFEST) and not (folder / name).is_file():
                     raise EdgetuneError(f"{self.path} changed while it was being read: {name} is gone")
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
     def _extract(self, file: BinaryIO, member: Member, folder: Path) -> None:
         digest = hashlib.sha256()

@@ -5,7 +5,6 @@ They are built at the desk for the board's own CPU, in one small library with a 
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import targets
 from compiler.bench import peak
 from compiler.errors import EdgetuneError
 from compiler.runtime.rpc.identity import board_target
+from compiler.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from compiler.runtime.rpc.session import RemoteSession
@@ -45,8 +45,8 @@ def _measure(session: RemoteSession, threads: int) -> peak.Peak:
         raise EdgetuneError(f"the board's CPU is not known: {error}") from None
     lanes = peak.lanes_of(target)
     steps = _steps(target, identity.memory_bytes, threads, lanes)
-    with tempfile.TemporaryDirectory(prefix="edgetune-peak-") as folder:
-        library = Path(folder) / _LIBRARY
+    with scratch_folder("peak") as folder:
+        library = folder / _LIBRARY
         _build(target, threads, lanes, steps, library)
         session.send(library, _LIBRARY)
 
@@ -79,7 +79,7 @@ def _build(target: targets.Target, threads: int, lanes: int, steps: int, library
     import tvm
 
     from compiler.bench.peak_kernels import filled, multiply_adds, reads
-    from compiler.linker import linker
+    from compiler.linker import export, linker
     from compiler.parallel.extent import announce_extents
 
     kernels = {
@@ -89,7 +89,7 @@ def _build(target: targets.Target, threads: int, lanes: int, steps: int, library
     }
     module = tvm.IRModule({name: kernel.with_attr("global_symbol", name) for name, kernel in kernels.items()})
     compiled = tvm.compile(announce_extents(module), target=target.to_tvm())
-    compiled.export_library(str(library), fcompile=linker(str(target.options.get("mtriple", "")) or None))
+    export(compiled, library, linker(str(target.options.get("mtriple", "")) or None))
 
 
 def _arithmetic(module: Any, device: Any, threads: int, lanes: int) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from compiler.report.bench import show_aa, show_bench, show_profile
 from compiler.report.output import Output
 from compiler.report.steps import Steps, steps
 from compiler.runtime.session import Executable
+from compiler.scratch import scratch_folder
 
 INPUTS = 2
 AA_SECONDS = 20.0
@@ -241,14 +241,14 @@ def compiled(
     step(f"Loading {source}")
     model = load(source, batch=batch, shapes=parse.shapes(options.shapes) or None, seed=options.seed)
     with (
-        tempfile.TemporaryDirectory(prefix="edgetune-bench-") as folder,
+        scratch_folder("bench") as folder,
         records_at_hand(options.logs, target, options.zero_trial, place.machine) as store,
     ):
         package = build_package(
             BuildRequest(
                 model=model,
                 target=target,
-                path=Path(folder) / f"{model.name}.tar",
+                path=folder / f"{model.name}.tar",
                 precision=precision,
                 io_precision=options.io_precision,
                 seed=options.seed,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from compiler.records.canonical import check_text
 from compiler.records.store import Store
 from compiler.report.output import Output
 from compiler.report.steps import Steps
+from compiler.scratch import scratch_folder
 from compiler.version import tool_version
 
 if TYPE_CHECKING:
@@ -65,11 +65,11 @@ def build_package(request: BuildRequest, store: Store | None, output: Output, st
     device = device_at_hand(request.target, store, request.place.machine)
     if device.device != targets.GENERIC and request.place.local and request.place.why_not_run(request.target):
         output.note(f"using the records of {device.device}, the only ones for {request.target.name} at hand")
-    with tempfile.TemporaryDirectory(prefix="edgetune-build-") as folder, _draft(request.path) as draft:
+    with scratch_folder("build") as folder, _draft(request.path) as draft:
         built = compile_model(
             request.model,
             request.target,
-            Path(folder) / LIBRARY,
+            folder / LIBRARY,
             precision=request.precision,
             io_precision=request.io_precision,
             store=store,

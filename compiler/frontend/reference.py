@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from compiler.errors import EdgetuneError
 from compiler.frontend.graphs import WEIGHT_BYTES, skeleton, tensor_bytes
 from compiler.frontend.model import Model
 from compiler.frontend.quiet import one_line
+from compiler.scratch import scratch_folder
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -102,8 +102,8 @@ def reference_path(model: Model | onnx.ModelProto) -> Iterator[Path]:
     kept.input.extend(inputs)
     del bare.graph.input[:]
     bare.graph.input.MergeFrom(kept.input)
-    with tempfile.TemporaryDirectory(prefix="edgetune-") as folder:
-        with (Path(folder) / "weights.bin").open("wb") as stream:
+    with scratch_folder("reference") as folder:
+        with (folder / "weights.bin").open("wb") as stream:
             for tensor in proto.graph.initializer:
                 if tensor.name not in weights:
                     continue
@@ -114,7 +114,7 @@ def reference_path(model: Model | onnx.ModelProto) -> Iterator[Path]:
                 for key, value in (("location", "weights.bin"), ("offset", stream.tell()), ("length", len(data))):
                     external.external_data.add(key=key, value=str(value))
                 stream.write(data)
-        path = Path(folder) / "model.onnx"
+        path = folder / "model.onnx"
         path.write_bytes(bare.SerializeToString())
         yield path
 

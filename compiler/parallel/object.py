@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+
+from compiler.scratch import scratch_folder
 
 SOURCE = Path(__file__).with_name("pool.c")
 FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-fvisibility=hidden", "-pthread")
@@ -22,8 +23,8 @@ def pool_object(command: Sequence[str], timeout: float) -> bytes:
 
 @lru_cache(maxsize=8)
 def _made(command: tuple[str, ...], timeout: float) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="edgetune-pool-") as folder:
-        path = Path(folder) / "pool.o"
+    with scratch_folder("pool") as folder:
+        path = folder / "pool.o"
         subprocess.run(
             [*command, *FLAGS, "-x", "c", "-c", str(SOURCE), "-o", str(path)],
             check=True,

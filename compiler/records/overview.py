@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from compiler.records.exchange.import_ import import_logs
 from compiler.records.provenance import Provenance
 from compiler.records.record import UNKNOWN_TIME
 from compiler.records.store import Store
+from compiler.scratch import scratch_folder
 
 BEGIN = "<!-- made by `edgetune logs readme`: do not edit -->"
 END = "<!-- end -->"
@@ -46,7 +46,7 @@ class DeviceLog:
 
 def overview(folder: Path) -> list[DeviceLog]:
     """One entry for each fingerprint, sorted. Raises EdgetuneError where the folder holds no log, or a bad line."""
-    with tempfile.TemporaryDirectory(prefix="edgetune-overview-") as place, Store(Path(place) / "all.db") as store:
+    with scratch_folder("overview") as place, Store(place / "all.db") as store:
         report = import_logs(store, folder)
         if report.skipped:
             bad = report.skipped[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import targets
 from compiler.build import storage_of
 from compiler.errors import EdgetuneError, UsageError
+from compiler.scratch import scratch_folder
 from compiler.tuning.alternate import Alternation
 from compiler.tuning.budget import Budget
 from compiler.tuning.checking import Checker
@@ -114,8 +114,8 @@ def tune(
         session = Session(
             model, target, store, budget, precision, seed, expanded, states, tasks, runner, progress, warm
         )
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="edgetune-tune-"))
-        return _run(session, builder, runner, Path(folder))
+        folder = stack.enter_context(scratch_folder("tune"))
+        return _run(session, builder, runner, folder)
 
 
 def builders(target: targets.Target, runner: Runner | None) -> int:

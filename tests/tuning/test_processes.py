@@ -47,10 +47,17 @@ def started(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
 
 def start(started: list[subprocess.Popen[str]], source: Path, logs: Path, *more: str) -> subprocess.Popen[str]:
     command = [sys.executable, str(ROOT / "cli.py"), "tune", str(source), "--logs", str(logs), *more]
-    # A group of its own, so that Ctrl-C can be sent to all of it, as a terminal does. The draft of everything temporary
-    # lies with the logs, where the test sees what is left.
+    # A group of its own, so that Ctrl-C can be sent to all of it, as a terminal does. What is temporary lies with the
+    # logs, where a test sees what is left.
+    temporary = logs / "temporary"
+    temporary.mkdir(exist_ok=True)
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "TMPDIR": str(temporary)},
     )
     started.append(process)
     return process
@@ -137,6 +144,7 @@ def killed_it_goes_on(source: Path, tmp_path: Path, started: list[subprocess.Pop
     assert found["resumed"] == len(before)
     assert found["trials"] == len(after) == TRIALS
     assert len(set(after.values())) == 1, "all of them are one run"
+    assert list((tmp_path / "temporary").iterdir()) == [], "what killed runs left is gone, too"
     return True
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from contextlib import ExitStack
-from pathlib import Path
 
 from compiler.commands.logs.warnings import warn_of
 from compiler.commands.source import must_be_file
@@ -15,6 +13,7 @@ from compiler.records.store import Store
 from compiler.report import format as fmt
 from compiler.report.output import Output
 from compiler.report.steps import steps
+from compiler.scratch import scratch_folder
 
 
 def diff_logs(output: Output, first: str, second: str, fingerprint: str | None) -> None:
@@ -22,7 +21,7 @@ def diff_logs(output: Output, first: str, second: str, fingerprint: str | None) 
     from compiler.records.exchange.import_ import import_logs
 
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgetune-diff-")))
+        folder = stack.enter_context(scratch_folder("diff"))
         step = stack.enter_context(steps(output))
         stores = []
         for number, source in enumerate((first, second)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from compiler.records.trust.bundle import verified_copy
 from compiler.report import format as fmt
 from compiler.report.output import Output
 from compiler.report.steps import steps
+from compiler.scratch import scratch_folder
 
 
 def import_logs(
@@ -47,11 +47,11 @@ def import_logs(
         raise UsageError("say whose signature is wanted: --signer, a file with a public key or an identity")
     with ExitStack() as stack:
         step = stack.enter_context(steps(output))
-        place, origin = source, None
+        place, origin = Path(source), None
         if signer is not None:
             step("Checking the signature")
-            place = stack.enter_context(tempfile.TemporaryDirectory(prefix="edgetune-signed-"))
-            verified_copy(Path(source), signer, issuer, Path(place))
+            place = stack.enter_context(scratch_folder("signed"))
+            verified_copy(Path(source), signer, issuer, place)
             origin = f"{Path(source).absolute()}, signed by {signer}"
         store = stack.enter_context(store_to_fill(logs))
         step(f"Importing {source}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import targets
@@ -18,6 +16,7 @@ from compiler.records.trust.verdicts import Quarantined, quarantined
 from compiler.report import format as fmt
 from compiler.report.output import Output
 from compiler.report.steps import Steps, steps
+from compiler.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from compiler.records.trust.claims import Kernel
@@ -151,15 +150,15 @@ def _work(
     demoted = 0
     if runs_here and (report.applies or (options.remeasure and report.checked)):
         with (
-            tempfile.TemporaryDirectory(prefix="edgetune-verify-") as folder,
+            scratch_folder("verify") as folder,
             Pool(min(target.cores, report.applies + report.checked), 1) as builder,
             LocalRunner(target) as runner,
         ):
-            check_all(store, kernels, target, fingerprint, builder, runner, Path(folder), report, step)
+            check_all(store, kernels, target, fingerprint, builder, runner, folder, report, step)
             if options.remeasure:
                 chosen = remeasure.choose(store, kernels, fingerprint, options.sample)
                 limit = options.threshold / 100
-                comparisons = remeasure.remeasure(chosen, kernels, target, builder, runner, Path(folder), limit, step)
+                comparisons = remeasure.remeasure(chosen, kernels, target, builder, runner, folder, limit, step)
                 remeasure.keep(store, comparisons)
                 if options.demote:
                     demoted = remeasure.demote(store, comparisons, runner)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from compiler.records.exchange.export import ExportReport, export_file, export_f
 from compiler.records.exchange.import_ import import_logs
 from compiler.records.exchange.report import ImportReport
 from compiler.records.store import Store
+from compiler.scratch import scratch_folder
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def merge_logs(sources: Sequence[Path | str], destination: Path) -> MergeReport:
     one schedule are all kept, and `Store.best` decides between them. Raises EdgetuneError when a source cannot be read
     or the destination cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix="edgetune-merge-") as folder, Store(Path(folder) / "merged.db") as store:
+    with scratch_folder("merge") as folder, Store(folder / "merged.db") as store:
         reports = [import_logs(store, source) for source in sources]
         write = export_file if destination.suffix == ".jsonl" else export_folder
         return MergeReport(reports, write(store, destination))

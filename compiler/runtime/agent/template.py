@@ -9,16 +9,15 @@ import contextlib
 import ctypes
 import gc
 import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 from pathlib import Path
 from typing import NoReturn
 
 from compiler.runtime.agent import channel, processes, session
 from compiler.runtime.agent.reactor import READABLE, Reactor
+from compiler.scratch import make_scratch_folder, remove_scratch_folder
 
 _SIDECARS = ("libtvm_runtime_extra.so", "libtvm_runtime_cuda.so")
 """What `import tvm` leaves out with TVM_USE_RUNTIME_LIB=1: the virtual machine and the timing functions, and CUDA."""
@@ -85,9 +84,10 @@ def load_runtime() -> list[str]:
 
 
 class _Session:
-    def __init__(self, number: int, folder: str) -> None:
+    def __init__(self, number: int, folder: Path, lock: int | None) -> None:
         self.number = number
         self.folder = folder
+        self.lock = lock
 
 
 class _Template:
@@ -112,7 +112,7 @@ class _Template:
             _kill_group(pid)
         processes.kill_children()
         for one in self._sessions.values():
-            shutil.rmtree(one.folder, ignore_errors=True)
+            remove_scratch_folder(one.folder, one.lock)
 
     def _failed(self, error: BaseException) -> None:
         raise error  # a template in doubt ends; the agent makes another
@@ -135,15 +135,15 @@ class _Template:
         client, output = message.descriptors
         number = int(message.values["number"])
         try:
-            folder = tempfile.mkdtemp(prefix="edgetune-session-")
+            folder, lock = make_scratch_folder("session")
             pid = _fork()
         except OSError as error:  # no memory, no space, or too many processes
             channel.send(self._control, "ended", number=number, status=None, error=str(error))
         else:
             if pid == 0:
-                self._become_session(client, output, folder, message)
-            self._sessions[pid] = _Session(number, folder)
-            channel.send(self._control, "started", number=number, folder=folder)
+                self._become_session(client, output, str(folder), message)
+            self._sessions[pid] = _Session(number, folder, lock)
+            channel.send(self._control, "started", number=number, folder=str(folder))
         os.close(client)
         os.close(output)
 
@@ -183,8 +183,10 @@ class _Template:
         channel.send(self._control, "ended", number=one.number, status=status, error=None)
         pid = _fork()  # a folder with very much in it holds nobody up
         if pid == 0:
-            shutil.rmtree(one.folder, ignore_errors=True)
+            remove_scratch_folder(one.folder, one.lock)
             os._exit(0)
+        if one.lock is not None:
+            os.close(one.lock)  # the cleaner holds it
         self._cleaners.add(pid)
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import tempfile
 import threading
-from pathlib import Path
 from typing import Any
 
+from compiler.scratch import scratch_folder
 from compiler.tuning.workers import Outcome, Pool
 
 _own = threading.local()
@@ -32,8 +31,8 @@ def build(job: dict[str, Any], timeout: float) -> dict[str, Any]:
     Answers with the `library` (its bytes), its `sha256` and the `arguments` of its function, or with an `error`. The
     compiler may crash: it runs in a process of its own, which is kept for the next job of this thread.
     """
-    with tempfile.TemporaryDirectory(prefix="edgetune-build-") as folder:
-        library = Path(folder) / "candidate.so"
+    with scratch_folder("build") as folder:
+        library = folder / "candidate.so"
         outcome = _map({**job, "library": str(library)}, timeout)
         if outcome.error is not None:
             return {"error": outcome.error}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from compiler.build import storage_of
 from compiler.errors import EdgetuneError, UsageError
 from compiler.records.provenance import runtime_of
 from compiler.records.record import clean_error, now, trace_id
+from compiler.scratch import scratch_folder
 from compiler.tuning import limits
 from compiler.tuning.budget import Budget
 from compiler.tuning.offline import memory
@@ -98,7 +98,7 @@ def export_batch(
             raise EdgetuneError(
                 "nothing is left to try: every schedule that is known for these tasks has been measured"
             )
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgetune-export-")))
+        folder = stack.enter_context(scratch_folder("export"))
         errors = _build(session, carrier.trials, builder, folder, say)
         return _write(path, model, target, precision, session, run, carrier, errors, first)
 

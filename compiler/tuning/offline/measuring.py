@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from compiler.errors import EdgetuneError
 from compiler.report import format as fmt
+from compiler.scratch import scratch_folder
 from compiler.tuning.offline.batch import Batch, opened_batch
 from compiler.tuning.offline.results import ResultsFile
 from compiler.tuning.offline.schema import MAX_ERROR_CHARS, Header, Job, Result
@@ -40,10 +40,10 @@ def measure_batch(path: Path, results: Path, progress: Callable[[Tally], None]) 
         _must_fit(batch.header, said, path)
         with (
             ResultsFile(results, batch.header.batch, said) as file,
-            tempfile.TemporaryDirectory(prefix="edgetune-measure-") as folder,
+            scratch_folder("measure") as folder,
             Pool(1, batch.header.threads, MEASURER) as pool,
         ):
-            return _measure(batch, file, Path(folder), pool, progress)
+            return _measure(batch, file, folder, pool, progress)
 
 
 def _measure(batch: Batch, file: ResultsFile, folder: Path, pool: Pool, progress: Callable[[Tally], None]) -> Tally:

@@ -9,6 +9,7 @@ from compiler.cuda import callback
 from compiler.cuda.checks import check_library
 from compiler.cuda.lowering import lowering
 from compiler.direct_linker import direct_linker
+from compiler.linker import export
 from compiler.parallel.extent import announce_extents
 from schedules.cuda.gpu import gpu
 from targets.cuda_toolkit import sm
@@ -38,7 +39,7 @@ def build(module: str, target: dict[str, Any], library: str, keep_packing: bool 
     with device, lowering(device):
         compiled = tvm.compile(announce_extents(mod), target=device)
     triple = str(target.get("host", target).get("mtriple", "")) or None
-    compiled.export_library(str(Path(library)), fcompile=direct_linker(triple))
+    export(compiled, Path(library), direct_linker(triple))
     if on_gpu:
         arch = str(target["arch"])
         check_library(Path(library), arch, gpu(sm(arch), sms=1))  # what cannot be launched is not measured

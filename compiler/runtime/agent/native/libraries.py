@@ -7,13 +7,13 @@ import importlib.util
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 from compiler.errors import EdgetuneError
 from compiler.runtime.agent.native.once import made_once
+from compiler.scratch import scratch_folder
 from targets import cpuinfo
 
 NEEDED = ("libtvm_runtime.so", "libtvm_runtime_extra.so", "libtvm_ffi.so")
@@ -62,9 +62,9 @@ def _installed(folder: Path) -> None:
 def _downloaded(folder: Path, machine: str, progress: Callable[[str], None] | None) -> None:
     if progress is not None:
         progress(f"Downloading TVM's runtime for {machine}")
-    with tempfile.TemporaryDirectory(prefix="edgetune-wheels-") as wheels:
-        _download(Path(wheels), machine)
-        for path in Path(wheels).glob("*.whl"):
+    with scratch_folder("wheels") as wheels:
+        _download(wheels, machine)
+        for path in wheels.glob("*.whl"):
             wheel = "apache-tvm-ffi" if path.name.startswith("apache_tvm_ffi") else "apache-tvm"
             with zipfile.ZipFile(path) as archive:
                 for entry in archive.namelist():

@@ -6,13 +6,13 @@ import hashlib
 import os
 import shlex
 import subprocess
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
 from compiler.errors import EdgetuneError
 from compiler.runtime.agent.native.libraries import headers
+from compiler.scratch import scratch_folder
 from compiler.version import tool_version
 from targets import toolchain
 
@@ -57,10 +57,10 @@ class Compiler:
             "-isystem",
             str(headers()),
         ]
-        with tempfile.TemporaryDirectory(prefix="edgetune-agent-") as folder:
+        with scratch_folder("agent") as folder:
 
             def compiled(source: Path) -> str:
-                made = str(Path(folder) / f"{source.stem}.o")
+                made = str(folder / f"{source.stem}.o")
                 self._run([*_COMPILE, *defines, "-c", str(source), "-o", made])
                 return made
 
