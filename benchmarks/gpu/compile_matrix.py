@@ -198,7 +198,7 @@ def _cell(row: Row | None) -> str:
     if "error" in row:
         return "FAILED"
     stack = f", stack {row['stack_bytes']}" if row["stack_bytes"] else ""
-    return f"{row['kernels']} kernels, {row['registers']} regs, {row['shared_bytes'] / 1024:.1f} KB{stack}"
+    return f"{row['kernels']} kernels, {row['registers']} regs, {row['shared_bytes'] / 1024:.1f} KiB{stack}"
 
 
 def _line(error: Exception) -> str:

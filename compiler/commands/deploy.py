@@ -169,7 +169,7 @@ def _agent_to_folder(folder: Path, output: Output, options: DeployOptions) -> No
     files = [path for path in folder.iterdir() if path.is_file()]
     size, glibc = sum(path.stat().st_size for path in files), oldest_glibc(files)
     output.say(
-        f"the agent for {machine} is in {folder} ({size / 1e6:.1f} MB, glibc {glibc} or newer): "
+        f"the agent for {machine} is in {folder} ({fmt.size(size)}, glibc {glibc} or newer): "
         f"copy it to a board and start {AGENT} there"
     )
     output.json([{"folder": str(folder), "machine": machine, "bytes": size, "glibc": glibc}])

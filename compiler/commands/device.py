@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import targets
 from compiler.commands.hardware import find_target, must_have_cpus, session_threads
 from compiler.errors import EdgetuneError, UsageError
+from compiler.report import format as fmt
 from compiler.runtime.rpc.address import Way, check_key, parse_address
 from compiler.runtime.rpc.wire import DEFAULT_PORT, DEFAULT_TRACKER_PORT
 
@@ -160,6 +161,6 @@ def _sent(say: Say) -> Callable[[int, int], None]:
         tenth = 10 * done // max(1, size)
         if tenth != said[0]:
             said[0] = tenth
-            say(f"Sending the package, {10 * tenth} % of {size / 1e6:.0f} MB")
+            say(f"Sending the package, {10 * tenth} % of {fmt.size(size)}")
 
     return sent

@@ -14,6 +14,7 @@ from compiler.frontend.graphs import attribute, describe, skeleton, static_shape
 from compiler.frontend.quiet import one_line, quiet
 from compiler.frontend.reference import ort_session
 from compiler.frontend.tensor_data import BITS
+from compiler.report import format as fmt
 
 # No tensor of a model that can be tuned is larger; a damaged shape easily is, and would be allocated.
 MAX_TENSOR_BYTES = 2**33
@@ -50,7 +51,7 @@ def infer(model: onnx.ModelProto, where: str) -> dict[str, onnx.ValueInfoProto]:
             raise EdgetuneError(f"{where}: tensor {name!r} has a negative dimension: {shape}")
         if math.prod(shape) * BITS.get(value.type.tensor_type.elem_type, 32) > MAX_TENSOR_BYTES * 8:
             raise EdgetuneError(
-                f"{where}: tensor {name!r} of shape {shape} would take more than {MAX_TENSOR_BYTES >> 30} GB"
+                f"{where}: tensor {name!r} of shape {shape} would take more than {fmt.size(MAX_TENSOR_BYTES)}"
             )
     for node in graph.node:
         _check_channels(node, found, where)

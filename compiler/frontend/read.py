@@ -47,7 +47,7 @@ def _read_bytes(path: Path) -> bytes:
             raise EdgetuneError(f"{path}: the file is empty")
         if status.st_size > MAX_FILE_BYTES:
             raise EdgetuneError(
-                f"{path}: larger than 2 GB, which no ONNX file can be; save the model with external data"
+                f"{path}: larger than 2 GiB, which no ONNX file can be; save the model with external data"
             )
         return path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name

@@ -38,12 +38,16 @@ def printable(text: str) -> str:
 
 
 def size(count: int | None) -> str | None:
-    """Bytes in the binary unit that fits."""
+    """Bytes in the binary unit that fits, called as IEC 80000-13 does: `48 KiB`; None stays None.
+
+    Caches, shared memory and memory are powers of two, which no other unit shows as they are, and files stand beside
+    them. Rates, such as a memory's GB/s, are decimal, as their makers say them.
+    """
     if count is None:
         return None
     value, unit = float(count), "B"
-    for unit in ("B", "KB", "MB", "GB", "TB"):
-        if value < 1024 or unit == "TB":
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if round(value, 1) < 1024 or unit == "TiB":
             break
         value /= 1024
     return f"{value:.1f}".removesuffix(".0") + f" {unit}"

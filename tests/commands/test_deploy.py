@@ -227,7 +227,7 @@ def test_a_disk_that_is_full(board: Server, package: Package, capsys: pytest.Cap
     df.chmod(0o755)
     said = refused(1, capsys, package.path, "--to", f"{ALIAS}:{board.home}")
     assert "not enough space" in said
-    assert "0.0 MB are free" in said
+    assert "1 KiB are free" in said
 
 
 def test_a_damaged_package_is_not_deployed(

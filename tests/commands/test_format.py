@@ -26,13 +26,20 @@ def test_figures() -> None:
     assert fmt.share(1.0) == "100.0 %"
     assert fmt.share(16.881) == "1688 %"
     assert [fmt.count(number, "task") for number in (0, 1, 2)] == ["0 tasks", "1 task", "2 tasks"]
-    assert [fmt.size(count) for count in (0, 1023, 32768, 1 << 20, 3 << 39)] == [
+    assert [
+        fmt.size(count) for count in (0, 1023, 1024, 32768, (1 << 20) - 1, 1 << 20, 50_300_000, 3 << 39, 1 << 60)
+    ] == [
         "0 B",
         "1023 B",
-        "32 KB",
-        "1 MB",
-        "1.5 TB",
+        "1 KiB",
+        "32 KiB",
+        "1 MiB",
+        "1 MiB",
+        "48 MiB",
+        "1.5 TiB",
+        "1048576 TiB",
     ]
+    assert fmt.size(None) is None
     assert [fmt.span(seconds) for seconds in (0.2, 59.6, 185, 3725)] == ["0s", "1m00s", "3m05s", "1h02m"]
     assert fmt.shape((1, 3, 8, 8)) == "1x3x8x8"
     assert fmt.shape(()) == "scalar"

@@ -182,7 +182,7 @@ def test_a_result_whose_size_depends_on_the_data(tmp_path: Path) -> None:
 
 def test_absurd_sizes_are_refused_before_anything_allocates(tmp_path: Path) -> None:
     model = graph([node("Expand", ["x", "s"])], [("x", (1,))], ["y"], {"s": np.array([1 << 20, 1 << 20], np.int64)})
-    fails(lambda: loaded(model, tmp_path), "'y'", "GB")
+    fails(lambda: loaded(model, tmp_path), "'y'", "GiB")
     model = relu()
     model.graph.initializer.add(name="w", dims=[1 << 40], data_type=TensorProto.FLOAT, raw_data=b"1234")
     fails(lambda: loaded(model, tmp_path), "'w'", "holds 4")

@@ -19,6 +19,7 @@ from compiler.records.index_maps import IndexMap, read_index_map
 from compiler.records.trace_rules import MAX_ANNOTATION, check_trace
 from compiler.records.trust.accesses import check_accesses
 from compiler.records.trust.launch import check_launch
+from compiler.report import format as fmt
 
 if TYPE_CHECKING:
     import tvm
@@ -113,7 +114,7 @@ def _check_needs(plain: tvm.IRModule, scheduled: tvm.IRModule) -> None:
     before, after = needs(plain["main"]), needs(scheduled["main"])
     if after.allocated > MAX_BYTES_FACTOR * before.allocated + MAX_EXTRA_BYTES:
         raise EdgetuneError(
-            f"it needs {after.allocated >> 20} MB of buffers, the kernel itself {before.allocated >> 20}"
+            f"it needs {fmt.size(after.allocated)} of buffers, the kernel itself {fmt.size(before.allocated)}"
         )
     if after.steps > MAX_STEPS_FACTOR * before.steps + MAX_EXTRA_STEPS:
         raise EdgetuneError(f"it takes {after.steps} steps, the kernel itself {before.steps}")

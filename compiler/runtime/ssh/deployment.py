@@ -9,6 +9,7 @@ from pathlib import Path
 
 from compiler.errors import EdgetuneError
 from compiler.package import LIBRARY, MANIFEST
+from compiler.report import format as fmt
 from compiler.runtime.ssh.address import SshAddress
 from compiler.runtime.ssh.agent import install, look_around
 from compiler.runtime.ssh.link import Link
@@ -93,8 +94,8 @@ async def _deploy(
         size = sum(path.stat().st_size for path in unpacked.iterdir())
         if free is not None and size + _SPARE_BYTES > free:
             raise EdgetuneError(
-                f"not enough space in {parent} on {board}: the package takes {size / 1e6:.1f} MB, "
-                f"and {free / 1e6:.1f} MB are free"
+                f"not enough space in {parent} on {board}: the package takes {fmt.size(size)}, "
+                f"and {fmt.size(free)} are free"
             )
         await sweep(link, parent, name)
         async with staging(link, parent, name) as stage:

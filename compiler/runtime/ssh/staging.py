@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compiler.errors import EdgetuneError
+from compiler.report import format as fmt
 from compiler.runtime.ssh.link import Link
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class _Told:
     """Says how far an upload of `size` bytes is, where somebody watches (see `compiler.report.steps`)."""
 
     def __init__(self, what: str, size: int, progress: Progress | None) -> None:
-        self._what = f"Copying {what} ({size / 1e6:.1f} MB)"
+        self._what = f"Copying {what} ({fmt.size(size)})"
         self._size = max(1, size)
         self._progress = progress
         self._live = bool(getattr(progress, "live", False))

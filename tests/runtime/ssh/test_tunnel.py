@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -82,7 +83,7 @@ def test_the_agent_is_put_there_once_and_reached(board: Server, agents: SmallAge
     wait_for(lambda: not running(board))
     assert installed(board) == [f"agent-{agents.identity('')}"]
     assert any(line.startswith("Building for ") for line in said)
-    assert any(line.startswith(f"Copying the agent to {ALIAS} (1.0 MB)") for line in said)
+    assert any(re.fullmatch(rf"Copying the agent to {ALIAS} \(100\d(\.\d)? KiB\).*", line) for line in said)
 
     with tunnel(board, agents, said := []) as address:
         assert ask_status(address)["state"] == "free"
