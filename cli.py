@@ -5,6 +5,10 @@ Nothing heavy is imported before a command needs it: `--help` takes a fraction o
 
 from __future__ import annotations
 
+# isort: off
+from compiler.commands import early  # before all that takes time: Ctrl-C meanwhile is one line, too
+
+# isort: on
 import sys
 from collections.abc import Sequence
 
@@ -39,3 +43,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
+early.end()

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 import click
 
+from compiler.commands.early import INTERRUPTED
 from compiler.commands.interrupt import Interrupts, noted
+from compiler.commands.release import release
 from compiler.errors import EdgetuneError, UsageError
 from compiler.report.format import printable
-
-INTERRUPTED = 130
 
 
 def run_command(command: click.Command, arguments: Sequence[str]) -> int:
@@ -39,11 +39,13 @@ def _run(command: click.Command, arguments: list[str], interrupts: Interrupts) -
     except (KeyboardInterrupt, click.Abort) as error:
         # Click wraps it; who raised it may have said what became of the work.
         said = str(error.__cause__ or error)
+        release(error)
         _fail(f"interrupted: {said}" if said else "interrupted")
         return INTERRUPTED
     except EdgetuneError as error:
         if debugging:
             raise
+        release(error)
         _fail(f"interrupted: {error}" if interrupts.pending else str(error))
         return INTERRUPTED if interrupts.pending else error.exit_code
     except (OSError, MemoryError) as error:
@@ -59,6 +61,7 @@ def _run(command: click.Command, arguments: list[str], interrupts: Interrupts) -
     except Exception as error:
         if debugging:
             raise
+        release(error)
         if interrupts.pending:
             _fail("interrupted")
             return INTERRUPTED

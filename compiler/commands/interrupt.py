@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from compiler.commands import early
+
 
 class Interrupts:
     """Whether Ctrl-C was pressed."""
@@ -46,7 +48,7 @@ def noted() -> Iterator[Interrupts]:
         raise KeyboardInterrupt
 
     # Whoever ignores it, a process that a script has put into the background, say, goes on ignoring it.
-    with _handling(pressed, signal.getsignal(signal.SIGINT) is signal.default_int_handler):
+    with _handling(pressed, signal.getsignal(signal.SIGINT) in (signal.default_int_handler, early.pressed)):
         yield interrupts
 
 
@@ -78,4 +80,4 @@ def _handling(handler: Callable[[int, FrameType | None], None], wanted: bool = T
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler if before is early.pressed else before)

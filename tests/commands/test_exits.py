@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 
 import cli
 from compiler.commands.interrupt import deferred
+from compiler.errors import EdgetuneError
 from compiler.report.format import printable
+from tests.runtime.small import onnx_model
 
 ROOT = Path(cli.__file__).parent
 
@@ -67,6 +71,83 @@ def test_ctrl_c_that_tvm_swallows_is_no_bug(
     assert cli.main(["targets"]) == 130
     assert capsys.readouterr().err == "error: interrupted\n"
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("calls", [1, 3])
+def test_what_tvm_says_of_builders_left_in_the_middle_is_not_shown(
+    calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from tvm import relax
+
+    emitted = []
+    real = relax.BlockBuilder.emit
+
+    def emit(builder: relax.BlockBuilder, *arguments: object, **named: object) -> object:
+        emitted.append(builder)
+        if len(emitted) == calls:
+            emitted.clear()  # they are the mutator's alone
+            signal.raise_signal(signal.SIGINT)
+        return real(builder, *arguments, **named)
+
+    monkeypatch.setattr(relax.BlockBuilder, "emit", emit)
+    onnx.save(onnx_model(), tmp_path / "small.onnx")
+    assert cli.main(["compile", str(tmp_path / "small.onnx"), "--zero-trial", "-o", str(tmp_path / "small.tar")]) == 130
+    assert capfd.readouterr().err.endswith("\nerror: interrupted\n")
+
+
+def test_a_refusal_in_the_middle_of_lowering_is_the_last_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from tvm import relax
+
+    def refused(*_: object) -> None:
+        builder = relax.BlockBuilder()
+        builder._begin_dataflow_block()
+        try:
+            raise ValueError("within")
+        except ValueError as error:
+            raise EdgetuneError("this is not supported") from error
+
+    monkeypatch.setattr("compiler.commands.targets.list_targets", refused)
+    assert cli.main(["targets"]) == 1
+    assert capfd.readouterr().err == "error: this is not supported\n"
+
+
+@pytest.mark.parametrize("module", ["click", "msgspec"])
+def test_ctrl_c_while_modules_are_imported_is_one_line(module: str, tmp_path: Path) -> None:
+    """One that the front door imports, and one that a command does."""
+    (tmp_path / f"{module}.py").write_text("import time\nprint('here', flush=True)\ntime.sleep(600)\n")
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "cli.py"), "inspect", "alexnet"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "here\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60)[1].lstrip("\n") == "error: interrupted\n"
+        assert process.returncode == 130
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_ctrl_c_that_is_ignored_stays_so_while_modules_are_imported(tmp_path: Path) -> None:
+    """As of what a script has put into the background."""
+    asks = "import signal, sys; sys.path.insert(0, sys.argv[1]); before = signal.getsignal(signal.SIGINT)\n"
+    asks += "from compiler.commands import early\nassert signal.getsignal(signal.SIGINT) is before is signal.SIG_IGN\n"
+    asks += "early.end()\nassert signal.getsignal(signal.SIGINT) is signal.SIG_IGN\n"
+    subprocess.run(["bash", "-c", 'trap "" INT; exec "$@"', "-", sys.executable, "-c", asks, str(ROOT)], check=True)
+
+
+def test_who_imports_the_front_door_keeps_python_s_ctrl_c() -> None:
+    asks = "import signal, sys; sys.path.insert(0, sys.argv[1]); import cli\n"
+    asks += "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
+    asks += "assert cli.main(['--version']) == 0\n"
+    asks += "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
+    subprocess.run([sys.executable, "-c", asks, str(ROOT)], check=True, stdout=subprocess.DEVNULL)
 
 
 def test_ctrl_c_waits_only_where_something_could_be_lost() -> None:

@@ -170,7 +170,7 @@ def test_tensors_that_do_not_fit_into_memory(tmp_path: Path, capsys: pytest.Capt
     inputs = [TensorSpec(f"x{index}", (2**34,), "float32") for index in range(64)]
     path = write(tmp_path / "huge.tar", {"library.so": b"\x7fELF"}, small.manifest(inputs=inputs)).path
     for command in ("run", "verify"):
-        assert "take 4 TB" in refused(1, capsys, command, path)
+        assert "take 4 TiB" in refused(1, capsys, command, path)
 
 
 def test_no_records_and_these_records_contradict_each_other(
