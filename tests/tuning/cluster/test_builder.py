@@ -72,35 +72,39 @@ def test_candidates_are_built_here_and_there_and_come_back_in_order(
     before = dict(shared.built)
     wanted = jobs(tmp_path, modules * 3)
     told: list[int] = []
-    outcomes = shared.map("build", wanted, 60, done=lambda index, outcome: told.append(index))
+    outcomes = shared.map("build", wanted, 240, done=lambda index, outcome: told.append(index))
     assert_built(outcomes, wanted)
     assert sorted(told) == list(range(len(wanted)))
-    made = {where: shared.built[where] - before[where] for where in before}
-    assert sum(made.values()) == len(wanted) and min(made.values()) > 0, made
+    assert sum(shared.built.values()) - sum(before.values()) == len(wanted)
+    for _ in range(20):  # where one of them gets no processor, the other may build all
+        if min(shared.built[where] - before[where] for where in before) > 0:
+            break
+        assert_built(shared.map("build", wanted, 240), wanted)
+    assert min(shared.built[where] - before[where] for where in before) > 0, shared.built
     x, y = tvm.runtime.tensor(np.arange(4, dtype="float32")), tvm.runtime.tensor(np.zeros(4, "float32"))
     for number in (1, len(wanted) - 1):
         tvm.runtime.load_module(wanted[number]["library"])["main"](x, y)
         expected = {1: np.arange(4) * 2, len(wanted) - 1: np.arange(4) - 1}[number]
         assert np.array_equal(y.numpy(), expected)
-    assert shared.map("build", [], 60) == []
+    assert shared.map("build", [], 240) == []
 
 
 def test_what_fails_is_an_outcome(shared: ClusterBuilder, modules: list[str], tmp_path: Path) -> None:
     wanted = jobs(tmp_path, modules[:4])
     wanted[0]["module"] = wanted[2]["module"] = wanted[3]["module"] = "{}"
-    outcomes = shared.map("build", wanted, 60)
+    outcomes = shared.map("build", wanted, 240)
     assert_built(outcomes[1:2], wanted[1:2])
     for outcome in (outcomes[0], outcomes[2], outcomes[3]):
         assert outcome.error is not None and "\n" not in outcome.error
     late = shared.map("build", wanted[1:2] * 2, 0.0001)
     assert {outcome.error for outcome in late} == {"timed out after 0.0001 s"}
-    assert_built(shared.map("build", wanted[1:2] * 3, 60), wanted[1:2] * 3)
+    assert_built(shared.map("build", wanted[1:2] * 3, 240), wanted[1:2] * 3)
 
 
 def test_stop_leaves_the_rest_undone(shared: ClusterBuilder, modules: list[str], tmp_path: Path) -> None:
     wanted = jobs(tmp_path, modules)
     answers = iter([False, True])
-    outcomes = shared.map("build", wanted, 60, stop=lambda: next(answers, True))
+    outcomes = shared.map("build", wanted, 240, stop=lambda: next(answers, True))
     assert [outcome.error for outcome in outcomes] == [None] * 2 + ["not run"] * 6
 
 
@@ -110,42 +114,43 @@ def test_a_compiler_that_dies_costs_its_job(
     """The compiler's process is not the dask worker's, which goes on."""
     worker = running.processes[1]
     wanted = jobs(tmp_path, modules)
-    shared.map("build", wanted, 60)
+    shared.map("build", wanted, 240)
     [stopped] = builds_of(worker)
     stopped.suspend()
     thread, found = _mapping(shared, wanted)
     wait_for(lambda: [flight.worker is not None for flight in shared._flying] == [True], START_SECONDS)
     stopped.kill()
-    thread.join(60)
+    thread.join(240)
     errors = [outcome.error for outcome in found[0]]
     assert errors.count("crashed: SIGKILL") == 1 and errors.count(None) == 7
     assert worker.poll() is None
-    assert_built(shared.map("build", wanted, 60), wanted)
+    assert_built(shared.map("build", wanted, 240), wanted)
 
 
 def test_abandon_gives_back_what_is_under_way(
     running: Cluster, shared: ClusterBuilder, modules: list[str], tmp_path: Path
 ) -> None:
     wanted = jobs(tmp_path, modules[:2])
-    shared.map("build", wanted, 60)
+    shared.map("build", wanted, 240)
     [stopped] = builds_of(running.processes[1])
     stopped.suspend()
     thread, found = _mapping(shared, wanted)
     wait_for(lambda: len(shared._flying) == 1, START_SECONDS)
     shared.abandon()
-    thread.join(20)
+    thread.join(240)
     assert not thread.is_alive() and "given up" in [outcome.error for outcome in found[0]]
     stopped.kill()
-    assert_built(shared.map("build", wanted, 60), wanted)
+    assert_built(shared.map("build", wanted, 240), wanted)
 
 
 def test_ctrl_c_leaves_the_builder_usable(shared: ClusterBuilder, modules: list[str], tmp_path: Path) -> None:
     wanted = jobs(tmp_path, modules * 4)
-    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    finger = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
+        finger.start()
         while True:
-            shared.map("build", wanted, 60)
-    assert_built(shared.map("build", wanted[:6], 60), wanted[:6])
+            shared.map("build", wanted, 240)
+    assert_built(shared.map("build", wanted[:6], 240), wanted[:6])
 
 
 def test_workers_die_and_come_and_nothing_is_lost(
@@ -157,30 +162,30 @@ def test_workers_die_and_come_and_nothing_is_lost(
     with cluster(tmp_path_factory.mktemp("cluster")) as made:
         first = made.worker(threads=2)
         with ClusterBuilder(made.address, TARGET, 1, notify=notices.append) as builder:
-            assert_built(builder.map("build", wanted, 60), wanted)
+            assert_built(builder.map("build", wanted, 240), wanted)
             for process in builds_of(first):
                 process.suspend()
             thread, found = _mapping(builder, wanted)
             wait_for(lambda: sum(flight.worker is not None for flight in builder._flying) == 2, START_SECONDS)
             builds = builds_of(first)
             first.kill()
-            thread.join(60)
+            thread.join(240)
             assert_built(found[0], wanted)
             wait_for(lambda: not any(process.is_running() for process in builds), START_SECONDS)
             assert builder.parallel == 1
             made.worker()
             before = builder.built["cluster"]
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 120
             while builder.built["cluster"] == before and time.monotonic() < deadline:
-                assert_built(builder.map("build", wanted, 60), wanted)
+                assert_built(builder.map("build", wanted, 240), wanted)
             assert builder.built["cluster"] > before and notices == []
             timer = threading.Timer(0.2, made.scheduler.kill)
             timer.start()
             while made.scheduler.poll() is None:
-                assert_built(builder.map("build", wanted, 60), wanted)
+                assert_built(builder.map("build", wanted, 240), wanted)
             timer.join()
             for _ in range(3):
-                assert_built(builder.map("build", wanted, 60), wanted)
+                assert_built(builder.map("build", wanted, 240), wanted)
                 time.sleep(0.5)
     assert len(notices) == 1 and notices[0].endswith("does not answer: this machine builds alone")
 
@@ -219,7 +224,7 @@ def test_workers_that_differ_are_named(
             assert "\n" not in str(error.value)
             wait_for(lambda: _looked(shared)._refused != {}, START_SECONDS)
             wanted = jobs(tmp_path, modules[:3])
-            assert_built(shared.map("build", wanted, 60), wanted)
+            assert_built(shared.map("build", wanted, 240), wanted)
             assert len(shared._refused) == 1 and shared.parallel == 2
         finally:
             odd.kill()
@@ -230,8 +235,11 @@ def test_workers_that_differ_are_named(
 def test_what_cannot_be_reached_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from compiler.tuning.cluster import builder
 
-    monkeypatch.setattr(builder, "CONNECT_SECONDS", 1.0)
-    with pytest.raises(EdgetuneError, match="no dask scheduler can be reached at tcp://127.0.0.1:1: ") as error:
+    with (
+        monkeypatch.context() as patched,
+        pytest.raises(EdgetuneError, match="no dask scheduler can be reached at tcp://127.0.0.1:1: ") as error,
+    ):
+        patched.setattr(builder, "CONNECT_SECONDS", 1.0)
         ClusterBuilder("127.0.0.1:1", TARGET, 1).__enter__()
     assert "\n" not in str(error.value)
     with cluster(tmp_path) as empty, pytest.raises(EdgetuneError, match="has no workers: start `dask worker tcp"):
@@ -265,14 +273,15 @@ def test_tls_as_dask_is_configured(tmp_path: Path, modules: list[str], monkeypat
         assert made.address.startswith("tls://")
         from compiler.tuning.cluster import builder
 
-        monkeypatch.setattr(builder, "CONNECT_SECONDS", 2.0)
-        with pytest.raises(EdgetuneError, match="no dask scheduler can be reached"):
-            ClusterBuilder(made.address.replace("tls", "tcp"), TARGET, 1).__enter__()
-        with pytest.raises(EdgetuneError, match="no dask scheduler can be reached"):
-            ClusterBuilder(made.address, TARGET, 1).__enter__()
+        with monkeypatch.context() as patched:
+            patched.setattr(builder, "CONNECT_SECONDS", 2.0)
+            with pytest.raises(EdgetuneError, match="no dask scheduler can be reached"):
+                ClusterBuilder(made.address.replace("tls", "tcp"), TARGET, 1).__enter__()
+            with pytest.raises(EdgetuneError, match="no dask scheduler can be reached"):
+                ClusterBuilder(made.address, TARGET, 1).__enter__()
         with dask.config.set(settings), ClusterBuilder(made.address, TARGET, 1) as secure:
             wanted = jobs(tmp_path, modules)
-            assert_built(secure.map("build", wanted, 60), wanted)
+            assert_built(secure.map("build", wanted, 240), wanted)
             assert secure.built["cluster"] > 0
 
 
@@ -294,7 +303,7 @@ def test_tuning_with_a_cluster(running: Cluster, tmp_path: Path) -> None:
 
 def _mapping(builder: ClusterBuilder, wanted: list[dict[str, Any]]) -> tuple[threading.Thread, list[list[Outcome]]]:
     found: list[list[Outcome]] = []
-    thread = threading.Thread(target=lambda: found.append(builder.map("build", wanted, 60)), daemon=True)
+    thread = threading.Thread(target=lambda: found.append(builder.map("build", wanted, 240)), daemon=True)
     thread.start()
     return thread, found
 

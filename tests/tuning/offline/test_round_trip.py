@@ -173,16 +173,20 @@ def test_the_commands_from_end_to_end(carried: Carried, tmp_path: Path) -> None:
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["jobs"] == 10 and told["exported"] == str(batch)
 
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "cli.py"), "measure", str(batch), "-o", str(results)],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 60
-    while (not results.exists() or results.read_bytes().count(b"\n") < 3) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=20)
+    for _ in range(4):
+        results.unlink(missing_ok=True)
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "cli.py"), "measure", str(batch), "-o", str(results)],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        deadline = time.monotonic() + 120
+        while (not results.exists() or results.read_bytes().count(b"\n") < 3) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=120)
+        if process.returncode != 0:  # it was done before the signal came
+            break
     before = len(lines(results)) - 1
     assert process.returncode == 143 and "Traceback" not in said and 2 <= before < 10
     done = edgetune_here("measure", batch, "-o", results)
