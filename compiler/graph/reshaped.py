@@ -13,7 +13,7 @@ import tvm
 from tvm import relax
 
 from .passes.channels_last import BINARY, UNARY
-from .rewriter import Constant, Rewriter, array_of, op_name, shape_of
+from .rewriter import Constant, Rewriter, array_of, constant, op_name, shape_of
 
 
 class Reshaped(Rewriter, ABC):
@@ -90,9 +90,9 @@ class Reshaped(Rewriter, ABC):
         if isinstance(expr, Constant):
             array = array_of(expr)
             if array.size == 1:
-                return relax.const(array.reshape(()))
+                return constant(array.reshape(()))
             along_the_last = array.ndim <= len(out) and array.size == own[-1] == out[-1]
-            return relax.const(array.reshape(_tail(shape, out[-1]))) if along_the_last else None
+            return constant(array.reshape(_tail(shape, out[-1]))) if along_the_last else None
         if own == out and isinstance(expr, relax.Var):
             return self.in_shape(expr, shape)
         return self.value(expr) if not own else None

@@ -16,6 +16,11 @@ def array_of(constant: Constant) -> np.ndarray:
     return constant.value.numpy()
 
 
+def constant(array: np.ndarray) -> Constant:
+    """`array` as a Relax constant of its own type: `relax.const` makes float32 of float64, and int32 of int64."""
+    return relax.const(array, str(array.dtype))
+
+
 def shape_of(expr: relax.Expr) -> tuple[int, ...] | None:
     """Static shape of a tensor expression; None where it is unknown or symbolic."""
     info = expr.ty

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto
 
 from compiler.frontend import Model
 from compiler.graph.pipeline import lay_out
@@ -73,6 +74,16 @@ FOLLOWS: dict[str, tuple[Nodes, dict[str, np.ndarray]]] = {
         },
     ),
     "prelu": (between(node("PRelu", ["a", "slope"], ["b"])), {"slope": values(5, 8, 1, 1)}),
+    # Constants keep their type where they are turned: float32 would not fit to the data.
+    "constants of float64": (
+        between(
+            node("Cast", ["a"], ["a1"], to=TensorProto.DOUBLE),
+            node("Add", ["a1", "wide"], ["a2"]),
+            node("Mul", ["a2", "picture"], ["a3"]),
+            node("Cast", ["a3"], ["b"], to=TensorProto.FLOAT),
+        ),
+        {"wide": values(6, 8, 1, 1).astype("float64"), "picture": values(7, 1, 8, 7, 6).astype("float64")},
+    ),
     "hard swish": (between(node("HardSwish", ["a"], ["b"])), {}),
     "residual": (
         [conv("w", "x", "a"), conv("v", "a", "b"), node("Add", ["a", "b"], ["c"]), conv("w", "c", "y")],

@@ -10,7 +10,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from ..rewriter import Constant, Rewriter, array_of, op_name
+from ..rewriter import Constant, Rewriter, array_of, constant, op_name
 
 
 class _BatchNorm(Rewriter):
@@ -39,8 +39,8 @@ class _BatchNorm(Rewriter):
         axis = int(call.attrs.axis) % data.ty.ndim
         shape = [-1 if d == axis else 1 for d in range(data.ty.ndim)]
         dtype = str(data.ty.dtype)
-        scaled = self.bb.emit(relax.op.multiply(data, relax.const(scale.reshape(shape).astype(dtype))))
-        return self.bb.emit(relax.op.add(scaled, relax.const(shift.reshape(shape).astype(dtype))))
+        scaled = self.bb.emit(relax.op.multiply(data, constant(scale.reshape(shape).astype(dtype))))
+        return self.bb.emit(relax.op.add(scaled, constant(shift.reshape(shape).astype(dtype))))
 
 
 def batch_norm(mod: tvm.IRModule) -> tvm.IRModule:

@@ -16,7 +16,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from ..rewriter import Constant, Rewriter, array_of, op_name, shape_of
+from ..rewriter import Constant, Rewriter, array_of, constant, op_name, shape_of
 from .lrn import ATTRIBUTE as LRN
 from .lrn import emit_lrn
 
@@ -78,7 +78,7 @@ class _ChannelsLast(Rewriter):
     def _as_last(self, expr: relax.Expr) -> relax.Expr:
         """`expr`, of four dimensions, in NHWC."""
         if isinstance(expr, Constant):
-            return relax.const(np.ascontiguousarray(array_of(expr).transpose(TO_LAST)))
+            return constant(np.ascontiguousarray(array_of(expr).transpose(TO_LAST)))
         if expr not in self.last:
             self.last[expr] = self.bb.emit(relax.op.permute_dims(self.value(expr), list(TO_LAST)))
         return self.last[expr]
@@ -137,7 +137,7 @@ class _ChannelsLast(Rewriter):
         data = self._as_last(call.args[0])
         weight = call.args[1]
         if isinstance(weight, Constant):
-            weight = relax.const(np.ascontiguousarray(array_of(weight).transpose(2, 3, 1, 0)))
+            weight = constant(np.ascontiguousarray(array_of(weight).transpose(2, 3, 1, 0)))
         else:
             weight = self.bb.emit(relax.op.permute_dims(self.value(weight), [2, 3, 1, 0]))
         return conv2d_like(call, data, weight)
@@ -180,7 +180,7 @@ class _ChannelsLast(Rewriter):
                 if array.ndim > 4:
                     return None
                 array = array.reshape((1,) * (4 - array.ndim) + array.shape).transpose(TO_LAST)
-                operands.append(relax.const(np.ascontiguousarray(array)))
+                operands.append(constant(np.ascontiguousarray(array)))
             elif not shape:
                 operands.append(self.value(operand))
             else:

@@ -13,7 +13,7 @@ import tvm
 import tvm_ffi
 from tvm import relax, topi
 
-from ..rewriter import Constant, Rewriter, array_of, op_name
+from ..rewriter import Constant, Rewriter, array_of, constant, op_name
 
 BOUNDS = {
     "maximum": (topi.maximum, relax.op.maximum, -np.inf),
@@ -38,7 +38,7 @@ class _Clip(Rewriter):
         if number is None:
             return operator(self.value(data), self.value(bound))
         number = np.where(np.isnan(number), unbounded, number).astype(number.dtype)
-        return operator(self.value(data), relax.const(number.reshape(())))
+        return operator(self.value(data), constant(number.reshape(())))
 
     def _number(self, bound: relax.Expr) -> np.ndarray | None:
         """The one element of a constant, bare or as where(isnan(bound), infinity, bound)."""

@@ -12,7 +12,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from ..rewriter import Constant, Rewriter, array_of, op_name, shape_of
+from ..rewriter import Constant, Rewriter, array_of, constant, op_name, shape_of
 
 
 def _reshape(call: relax.Call, array: np.ndarray) -> np.ndarray | None:
@@ -47,7 +47,7 @@ class _FoldViews(Rewriter):
         if not isinstance(data, Constant):
             return None
         folded = fold(call, array_of(data))
-        return None if folded is None else relax.const(np.array(folded, order="C"))
+        return None if folded is None else constant(np.array(folded, order="C"))
 
 
 def fold_views(mod: tvm.IRModule) -> tvm.IRModule:

@@ -21,7 +21,7 @@ from ..kernels import FUSES_ELEMENTWISE
 from ..kernels.grouped import conv2d_grouped
 from ..kernels.padding import four
 from ..reshaped import Reshaped
-from ..rewriter import Constant, array_of, dtype_of, op_name, shape_of
+from ..rewriter import Constant, array_of, constant, dtype_of, op_name, shape_of
 
 FLOATS = ("float32", "float16")  # of activations; sums are float32
 
@@ -98,11 +98,11 @@ class _GroupedConv(Reshaped):
                 return self.value(data), 1
             moved = np.empty_like(weight)
             moved[..., source] = weight
-            result = self.bb.emit(relax.Call(window.op, [result, relax.const(moved)], window.attrs))
+            result = self.bb.emit(relax.Call(window.op, [result, constant(moved)], window.attrs))
         if bias is not None:
             moved = np.empty_like(bias)
             moved[..., source] = bias
-            result = self.bb.emit(relax.op.add(result, relax.const(moved)))
+            result = self.bb.emit(relax.op.add(result, constant(moved)))
         return result, groups
 
     def _made_by(self, name: str, expr: relax.Expr) -> relax.Call | None:

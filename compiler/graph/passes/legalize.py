@@ -24,7 +24,7 @@ from ..kernels.padding import four
 from ..kernels.pool2d import pool2d
 from ..kernels.sums import LONG, length_of, long_sum
 from ..kernels.winograd import conv2d_winograd, transform_weight
-from ..rewriter import Constant, array_of, dtype_of, shape_of
+from ..rewriter import Constant, array_of, constant, dtype_of, shape_of
 from .grouped_conv import FLOATS
 
 PATTERN = {"op_pattern": FUSES_ELEMENTWISE}
@@ -88,9 +88,9 @@ class Legalizer:
         narrow = self.storage == "float16" and (not self.only_marked or str(call.attrs.out_dtype) == "float32")
         if narrow and array.dtype == np.float32:
             if np.abs(array).max(initial=0.0) <= HALF_MAX:
-                return relax.const(array.astype("float16"))
+                return constant(array.astype("float16"))
             self.kept_wide.append(name)
-        return relax.const(array)
+        return constant(array)
 
     def conv2d(self, bb: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
         attrs = call.attrs
