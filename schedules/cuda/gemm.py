@@ -203,7 +203,9 @@ def to_shared(
     sch.bind(x, "threadIdx.x")
     if wide > 1:
         sch.vectorize(vector)
-    sch.storage_align(block, 0, axis=-2, factor=8, offset=4)
+    # Rows begin in different banks, and where a vector may: of 8 halves at 16 bytes, as of 4 floats.
+    apart = 4 if along_sum else max(4, wide)
+    sch.storage_align(block, 0, axis=-2, factor=2 * apart, offset=apart)
     return block
 
 

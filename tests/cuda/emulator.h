@@ -1,6 +1,7 @@
 // Lets a C++ compiler run CUDA source on a CPU, a block after another, each thread of a block a fiber of its own.
 // Threads run one after another up to where they wait for each other, so a missing wait gives wrong results.
 #pragma once
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cmath>
@@ -20,7 +21,8 @@
 #define uchar unsigned char
 #define ushort unsigned short
 
-// Aligned as on a GPU, which cannot read or write them elsewhere: `emulator_misaligned` counts who tries.
+// Aligned as on a GPU, which cannot read or write them elsewhere: a kernel that tries ends there, and
+// `emulator_misaligned` counts it.
 template <typename T>
 struct alignas(2 * sizeof(T)) Two {
   T x, y;
@@ -72,10 +74,8 @@ static Index threadIdx, blockIdx;
 extern "C" int emulator_skipped;
 int emulator_skipped = -1;
 
-// What -fsanitize=alignment calls.
 extern "C" int emulator_misaligned;
 int emulator_misaligned = 0;
-extern "C" void __ubsan_handle_type_mismatch_v1(void*, void*) { ++emulator_misaligned; }
 
 namespace emulator {
 
@@ -89,51 +89,70 @@ struct Copy {
 
 struct Fiber {
   ucontext_t context;
+  jmp_buf left;  // where it goes on
   std::vector<char> stack;
   Index index;
+  bool started = false;
   bool done = false;
-  int waits = 0;       // how often it has waited for its block
-  int warp_waits = 0;  // and for its warp
   std::vector<Copy> asked;                // since the last group of copies was closed
   std::deque<std::vector<Copy>> arriving;  // groups of copies, the oldest first
 };
 
-static ucontext_t scheduler;
+// What threads wait at for each other. One that has returned is waited for no more.
+struct Barrier {
+  int threads = 0, arrived = 0, returned = 0;
+  long turn = 0;
+
+  void look() {
+    if (arrived == 0 || arrived + returned < threads) return;
+    arrived = 0;
+    ++turn;
+  }
+};
+
+static jmp_buf scheduler;
 static std::vector<Fiber> fibers;
+static std::vector<Barrier> warps;
+static Barrier block;
 static int current;
 static void (*kernel)();
 static bool at_once;
 static long passed;  // waits that are over
 static uint32_t lanes[1024];
 
+// Jumps, since a switch of contexts asks the system for signals, which takes a hundred times as long.
 static void yield() {
-  Fiber& self = fibers[current];
-  swapcontext(&self.context, &scheduler);
-  threadIdx = self.index;
+  if (_setjmp(fibers[current].left) == 0) _longjmp(scheduler, 1);
 }
 
-static void wait_for(int first, int last, int Fiber::*count) {
-  const int mine = ++(fibers[current].*count);
-  const int self = current;
-  for (;;) {
-    bool all = true;
-    for (int i = first; i < last; ++i) all = all && (fibers[i].done || fibers[i].*count >= mine);
-    if (all) {
-      ++passed;
-      return;
-    }
-    yield();
-    current = self;
-  }
+static void resume(int fiber) {
+  current = fiber;
+  threadIdx = fibers[fiber].index;
+  if (_setjmp(scheduler) != 0) return;
+  if (fibers[fiber].started) _longjmp(fibers[fiber].left, 1);
+  fibers[fiber].started = true;
+  setcontext(&fibers[fiber].context);
 }
 
-static void wait_block() { wait_for(0, static_cast<int>(fibers.size()), &Fiber::waits); }
+static bool faulted;
 
-static void wait_warp() {
-  const int first = current / 32 * 32;
-  const int last = first + 32 < static_cast<int>(fibers.size()) ? first + 32 : static_cast<int>(fibers.size());
-  wait_for(first, last, &Fiber::warp_waits);
+static void fault() {
+  ++emulator_misaligned;
+  faulted = true;
+  _longjmp(scheduler, 1);
 }
+
+static void wait_at(Barrier& barrier) {
+  const long turn = barrier.turn;
+  ++barrier.arrived;
+  barrier.look();
+  while (barrier.turn == turn) yield();
+  ++passed;
+}
+
+static void wait_block() { wait_at(block); }
+
+static void wait_warp() { wait_at(warps[current / 32]); }
 
 template <typename T>
 static T from_lane(T value, int source) {
@@ -170,7 +189,7 @@ static void wait_for_copies(size_t left) {
 }
 
 static const half* rows[1024];
-static unsigned registers[1024][6];
+static float factors[1024][12];  // of mma: eight of the first, four of the second
 
 static unsigned two(half low, half high) {
   unsigned result;
@@ -179,16 +198,24 @@ static unsigned two(half low, half high) {
   return result;
 }
 
-static double one(unsigned both, int which) {
+static void wide(float* to, unsigned both) {
   half halves[2];
   memcpy(halves, &both, 4);
-  return static_cast<double>(halves[which]);
+  to[0] = static_cast<float>(halves[0]);
+  to[1] = static_cast<float>(halves[1]);
 }
 
+// A fiber's: the kernel for a thread of a block after another.
 static void body() {
-  kernel();
-  fibers[current].done = true;
-  swapcontext(&fibers[current].context, &scheduler);
+  for (;;) {
+    kernel();
+    fibers[current].done = true;
+    for (Barrier* barrier : {&block, &warps[current / 32]}) {
+      ++barrier->returned;
+      barrier->look();
+    }
+    yield();
+  }
 }
 
 // Run a warp until each of its threads is done or waits for other warps: as far ahead of these as it may ever be, so
@@ -201,9 +228,8 @@ static bool run_warp(int warp, int threads, int backwards) {
     for (int k = 0; k < count; ++k) {
       const int i = first + (backwards ? count - 1 - k : k);
       if (fibers[i].done) continue;
-      current = i;
-      threadIdx = fibers[i].index;
-      swapcontext(&scheduler, &fibers[i].context);
+      if (faulted) return false;
+      resume(i);
       left = left || !fibers[i].done;
     }
     if (!left || passed == before) return left;
@@ -211,39 +237,49 @@ static bool run_warp(int warp, int threads, int backwards) {
 }
 
 // `backwards`: the last thread runs first, and asynchronous copies arrive at once.
-static void launch(void (*run)(), const int* grid, const int* block, int backwards) {
+static void launch(void (*run)(), const int* grid, const int* sizes, int backwards) {
   kernel = run;
+  faulted = false;
   at_once = backwards != 0;
-  const int threads = block[0] * block[1] * block[2];
+  const int threads = sizes[0] * sizes[1] * sizes[2], of_warps = (threads + 31) / 32;
+  fibers.clear();
   fibers.resize(threads);
-  for (auto& fiber : fibers) fiber.stack.resize(64 * 1024);
+  warps.resize(of_warps);
+  for (auto& fiber : fibers) {
+    fiber.stack.resize(64 * 1024);
+    getcontext(&fiber.context);
+    fiber.context.uc_stack.ss_sp = fiber.stack.data();
+    fiber.context.uc_stack.ss_size = fiber.stack.size();
+    fiber.context.uc_link = nullptr;
+    makecontext(&fiber.context, body, 0);
+  }
   for (unsigned bz = 0; bz < (unsigned)grid[2]; ++bz)
     for (unsigned by = 0; by < (unsigned)grid[1]; ++by)
       for (unsigned bx = 0; bx < (unsigned)grid[0]; ++bx) {
         blockIdx = {bx, by, bz};
         for (int i = 0; i < threads; ++i) {
           Fiber& fiber = fibers[i];
-          fiber.index = {(unsigned)(i % block[0]), (unsigned)(i / block[0] % block[1]),
-                         (unsigned)(i / block[0] / block[1])};
+          fiber.index = {(unsigned)(i % sizes[0]), (unsigned)(i / sizes[0] % sizes[1]),
+                         (unsigned)(i / sizes[0] / sizes[1])};
           fiber.done = false;
-          fiber.waits = fiber.warp_waits = 0;
           fiber.asked.clear();
           fiber.arriving.clear();
-          getcontext(&fiber.context);
-          fiber.context.uc_stack.ss_sp = fiber.stack.data();
-          fiber.context.uc_stack.ss_size = fiber.stack.size();
-          fiber.context.uc_link = nullptr;
-          makecontext(&fiber.context, body, 0);
         }
-        const int warps = (threads + 31) / 32;
+        block = {threads};
+        for (int w = 0; w < of_warps; ++w) warps[w] = {threads - 32 * w < 32 ? threads - 32 * w : 32};
         for (bool left = true; left;) {
           left = false;
-          for (int w = 0; w < warps; ++w) left = run_warp(backwards ? warps - 1 - w : w, threads, backwards) || left;
+          for (int w = 0; w < of_warps; ++w)
+            left = run_warp(backwards ? of_warps - 1 - w : w, threads, backwards) || left;
         }
+        if (faulted) return;
       }
 }
 
 }  // namespace emulator
+
+// What -fsanitize=alignment calls in front of such a read or write.
+extern "C" void __ubsan_handle_type_mismatch_v1(void*, void*) { emulator::fault(); }
 
 // What warps do on tensor cores, by the layouts of "Matrix Fragments for mma.m16n8k16" and of ldmatrix in the PTX ISA.
 namespace edgetune {
@@ -265,19 +301,19 @@ static void load_columns(unsigned (&to)[4], const half* row) { load(to, row, tru
 
 static void multiply(float* sums, const unsigned (&a)[4], unsigned b0, unsigned b1) {
   using namespace emulator;
-  unsigned (&mine)[6] = registers[current];
-  memcpy(mine, a, sizeof a);
-  mine[4] = b0;
-  mine[5] = b1;
+  float* mine = factors[current];
+  for (int i = 0; i < 4; ++i) wide(mine + 2 * i, a[i]);
+  wide(mine + 8, b0);
+  wide(mine + 10, b1);
   wait_warp();
   const int first = current / 32 * 32, lane = current % 32;
   for (int i = 0; i < 4; ++i) {
     const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
     double sum = sums[i];
     for (int k = 0; k < 16; ++k) {
-      const unsigned* left = registers[first + row % 8 * 4 + k % 8 / 2];
-      const unsigned* right = registers[first + column * 4 + k % 8 / 2];
-      sum += one(left[row / 8 + k / 8 * 2], k % 2) * one(right[4 + k / 8], k % 2);
+      const float* left = factors[first + row % 8 * 4 + k % 8 / 2];
+      const float* right = factors[first + column * 4 + k % 8 / 2] + 8;
+      sum += static_cast<double>(left[2 * (row / 8 + k / 8 * 2) + k % 2]) * right[k / 8 * 2 + k % 2];
     }
     sums[i] = static_cast<float>(sum);
   }

@@ -7,6 +7,7 @@ over the threads of a block, and where threads wait for each other.
 from __future__ import annotations
 
 import ctypes
+import platform
 import re
 import subprocess
 from collections.abc import Iterator
@@ -146,6 +147,7 @@ def _helpers(headers: str) -> Iterator[str]:
 
 COMPILER = (
     *("g++", "-std=c++17", "-O1", "-fno-strict-aliasing", "-fsanitize=alignment", "-w", "-shared", "-fPIC"),
+    *(("-mf16c",) if platform.machine() == "x86_64" else ()),  # FP16 is widened by an instruction, not by a function
     f"-I{HEADER.parent}",
 )
 

@@ -47,6 +47,7 @@ WIDE: dict[str, Callable[[], Case]] = {
     "odd": partial(conv_case, (1, 7, 5, 3), 7, (5, 3), (2, 2), (2,), storage=HALF),
     "shuffled groups": partial(grouped_case, (1, 5, 6, 48), 3, 8, 8, shuffled=4, storage=HALF),
     "dense": partial(dense_case, 9, 96, 36, "residual", HALF),
+    "vectors of 16 bytes": partial(conv_case, (1, 6, 7, 16), 32, pads=(1,), storage=HALF),
 }
 # Data in FP16: pieces are copied asynchronously.
 NARROW: dict[str, Callable[[], Case]] = {
@@ -134,6 +135,7 @@ def test_both_factors_are_copied_by_16_bytes_where_neighbours_are() -> None:
         ("odd", tiles.Tile(8, 16, 2, 4, 8, 3), False),
         ("shuffled groups", tiles.Tile(32, 4, 4, 2, 8, 2), True),
         ("dense", tiles.Tile(8, 8, 8, 8, 16), False),
+        ("vectors of 16 bytes", tiles.Tile(8, 8, 8, 8, 16), True),
     ],
 )
 def test_half_in_pairs(name: str, tile: tiles.Tile, backwards: bool, tmp_path: Path) -> None:

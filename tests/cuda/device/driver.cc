@@ -35,6 +35,7 @@ struct Event {
 struct Function {
   void (*launch)(void** pointers, const int* sizes, int backwards);
   int parameters;
+  const int* misaligned;
   size_t dynamic_shared = kDynamicShared;
 };
 struct Module {
@@ -59,6 +60,7 @@ std::vector<Work> queue;
 std::map<void*, Allocation> allocations;
 std::set<Stream*> streams;
 size_t allocated;
+CUresult fault = CUDA_SUCCESS;  // of a kernel: nothing works any more
 
 size_t page() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
 
@@ -125,6 +127,9 @@ std::string compiled(const void* image) {
 }  // namespace
 
 CUresult attribute(int* value, int which) {
+  // An H100's, but for the architecture where another is asked for (75: sm_75).
+  static const char* asked = getenv("EMULATED_GPU_ARCH");
+  static const int arch = asked != nullptr ? atoi(asked) : 90;
   static const std::map<int, int> values = {
       {CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK, kMostThreads},
       {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X, 1024},
@@ -139,8 +144,8 @@ CUresult attribute(int* value, int which) {
       {CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH, 5120},
       {CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE, 50 << 20},
       {CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR, 2048},
-      {CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 9},
-      {CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, 0},
+      {CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, arch / 10},
+      {CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, arch % 10},
       {CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR, 228 << 10},
       {CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_MULTIPROCESSOR, 65536},
       {CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, kMostShared},
@@ -187,14 +192,14 @@ CUresult copy(void* to, const void* from, size_t bytes, Copy kind, void* stream)
   if (kind != Copy::kWithin && capturing()) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   enqueue(stream, [=] { memcpy(to, from, bytes); });
   if (kind != Copy::kWithin) work_off();  // of pageable memory: it is free again when the call returns
-  return CUDA_SUCCESS;
+  return fault;
 }
 
 CUresult wait(void*) {
   std::lock_guard<std::recursive_mutex> lock(mutex);
   if (capturing()) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   work_off();
-  return CUDA_SUCCESS;
+  return fault;
 }
 
 CUresult make_event(void** event) {
@@ -336,9 +341,10 @@ CUresult cuModuleGetFunction(CUfunction* result, CUmodule module, const char* na
   if (function == nullptr) {
     void* launch = dlsym(loaded->library, (std::string("launch_") + name).c_str());
     void* parameters = dlsym(loaded->library, (std::string("parameters_") + name).c_str());
-    if (launch == nullptr || parameters == nullptr) return CUDA_ERROR_NOT_FOUND;
+    void* misaligned = dlsym(loaded->library, "emulator_misaligned");
+    if (launch == nullptr || parameters == nullptr || misaligned == nullptr) return CUDA_ERROR_NOT_FOUND;
     function.reset(new gpu::Function{reinterpret_cast<void (*)(void**, const int*, int)>(launch),
-                                     *static_cast<int*>(parameters)});
+                                     *static_cast<int*>(parameters), static_cast<int*>(misaligned)});
   }
   *result = reinterpret_cast<CUfunction>(function.get());
   return CUDA_SUCCESS;
@@ -364,8 +370,9 @@ CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction function, voi
   for (size_t i = 0; i < pointers.size(); ++i) pointers[i] = *static_cast<void**>(parameters[i]);
   const std::vector<unsigned> sizes = {config->gridDimX,  config->gridDimY,  config->gridDimZ,
                                        config->blockDimX, config->blockDimY, config->blockDimZ};
-  gpu::enqueue(config->hStream, [launch = called->launch, pointers, sizes]() mutable {
-    launch(pointers.data(), reinterpret_cast<const int*>(sizes.data()), 0);
+  gpu::enqueue(config->hStream, [called, pointers, sizes]() mutable {
+    called->launch(pointers.data(), reinterpret_cast<const int*>(sizes.data()), 0);
+    if (*called->misaligned != 0) gpu::fault = CUDA_ERROR_MISALIGNED_ADDRESS;
   });
   return CUDA_SUCCESS;
 }
