@@ -10,7 +10,7 @@ import ctypes
 import platform
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -95,18 +95,25 @@ class Program:
         self.waits += 1
         return f"if (emulator_skipped != {self.waits - 1}) {match.group()}"
 
-    def __call__(self, case: Case, backwards: bool, skipped: int = -1) -> np.ndarray:
+    def __call__(
+        self,
+        case: Case,
+        backwards: bool,
+        skipped: int = -1,
+        empty: Callable[[tirx.Var], np.ndarray] | None = None,
+    ) -> np.ndarray:
         """What the task computes, without the wait of this number; what it does not write is NaN, or the least
         integer."""
         ctypes.c_int.in_dll(self.library, "emulator_skipped").value = skipped
         arrays: dict[str, np.ndarray] = {}
         for param, argument in zip(self.func.params[:-1], case.arguments, strict=True):
             arrays[str(param.name)] = np.ascontiguousarray(argument)
-        out = _empty(self.func.params[-1])
+        empty = empty if empty is not None else _empty
+        out = empty(self.func.params[-1])
         arrays[str(self.func.params[-1].name)] = out
         for buffer in self.func.body.block.alloc_buffers:
             if buffer.scope() in ("", "global"):
-                arrays[str(buffer.name).replace(".", "_")] = _empty(buffer)
+                arrays[str(buffer.name).replace(".", "_")] = empty(buffer)
         for (name, parameters), launch in zip(self.kernels, self.launches, strict=True):
             names = [p.split()[-1].removesuffix("_ptr") for p in parameters.split(",")]
             pointers = (ctypes.c_void_p * len(names))(*(arrays[n].ctypes.data for n in names))
