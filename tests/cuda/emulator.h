@@ -170,8 +170,11 @@ static T from_lane(T value, int source) {
   return result;
 }
 
+static bool aligned(const void* at, int bytes) { return reinterpret_cast<uintptr_t>(at) % bytes == 0; }
+
 // cp.async, with `wanted` as its predicate: without it zeros are written, and those at once.
 static void copy(void* to, const void* from, int bytes, bool wanted = true) {
+  if (!aligned(to, bytes) || (wanted && !aligned(from, bytes))) fault();
   if (wanted && at_once)
     memcpy(to, from, bytes);
   else if (wanted)
@@ -296,6 +299,7 @@ namespace edgetune {
 
 static void load(unsigned (&to)[4], const half* row, bool transposed) {
   using namespace emulator;
+  if (!aligned(row, 16)) fault();
   rows[current] = row;
   wait_warp();
   const int first = current / 32 * 32, lane = current % 32;
