@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ def build(module: str, target: dict[str, Any], library: str, keep_packing: bool 
     device = tvm.target.Target(target)
     on_gpu = device.kind.name == "cuda"
     if on_gpu:
+        # NVRTC would start the driver, where there is one, and fill its cache with candidates.
+        os.environ.setdefault("CUDA_CACHE_DISABLE", "1")
         callback.register(keep=False)
     with device, lowering(device):
         compiled = tvm.compile(announce_extents(mod), target=device)
