@@ -175,6 +175,8 @@ def test_calls_count_how_often_a_kernel_runs(tmp_path: Path) -> None:
         by_name[task.name] = by_name.get(task.name, 0) + task.calls
     # a with its relu; b and c are one kernel, called twice.
     assert sorted(t.calls for t in found.tasks.values() if "winograd" in t.name) == [1, 1, 2, 2]
+    named = [t.name for t in found.tasks.values() if "winograd" in t.name]
+    assert len(set(named)) == 4 and sum("2x2" in name for name in named) == sum("4x4" in name for name in named) == 2
     twice = expand(laid_out("one weight twice", tmp_path), "float32")
     assert sorted(t.calls for t in twice.tasks.values() if "winograd" in t.name) == [1, 1, 2, 2]
 

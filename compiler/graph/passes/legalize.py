@@ -104,8 +104,8 @@ class Legalizer:
         sizes = (out[0], out[1], out[2], shape[3], out[3])
         conv = Convolution(*sizes, (kernel[0], kernel[1]), strides, dilation, groups, half)
         index = len(self.convolutions)
-        constant = isinstance(weight, Constant)
-        algorithm = self.chooser(index, conv) if constant else Algorithm.DIRECT
+        known = isinstance(weight, Constant)
+        algorithm = self.chooser(index, conv) if known else Algorithm.DIRECT
         self.convolutions.append(conv)
         self.algorithms.append(algorithm)
         name = f"conv2d {index}"
@@ -119,18 +119,19 @@ class Legalizer:
                 pads,
                 groups,
                 algorithm.tile,
-                primfunc_name_hint="conv2d_winograd",
+                # By its tile, which tells two kernels of a layer apart; TVM puts digits behind a name that it has.
+                primfunc_name_hint=f"conv2d_winograd_{algorithm.tile}x{algorithm.tile}_tile",
                 primfunc_attrs=PATTERN,
             )
         channels = None
-        if constant:
+        if known:
             array = array_of(weight)
             filled = self.fill(out[3], out[2]) if groups == 1 else out[3]
             if filled > out[3]:
                 channels = out[3]
                 array = np.pad(array, [(0, 0)] * 3 + [(0, filled - channels)])
             weight = self.weight(array, name, call)
-        self.weights.append(weight if constant else None)
+        self.weights.append(weight if known else None)
         if algorithm is Algorithm.DIRECT_HALF:
             return bb.call_te(
                 conv2d_half,
