@@ -21,18 +21,19 @@ _BUILD_SECONDS = 300.0
 
 @lru_cache(maxsize=1)
 def load_cuda_runtime() -> None:
-    """Load it, once; TVM skips it in silence where the driver is missing.
+    """Load it, once, in any process that compiles for GPUs or runs on one: TVM skips it in silence where the driver is
+    missing, or CUDA's runtime is not where the loader looks, as in PyPI's packages.
 
     Raises EdgetuneError, in one line, where that cannot be done.
     """
-    runtime = cuda_toolkit.cuda_runtime()
-    if runtime is None:
-        raise EdgetuneError(f"the CUDA runtime of PyPI is not installed: {cuda_toolkit.INSTALL}")
     import tvm
     import tvm_ffi
 
     if tvm_ffi.get_global_func("ffi.Module.create.cuda", allow_missing=True) is not None:
         return
+    runtime = cuda_toolkit.cuda_runtime()
+    if runtime is None:
+        raise EdgetuneError(f"the CUDA runtime of PyPI is not installed: {cuda_toolkit.INSTALL}")
     part = Path(tvm.__file__).parent / "lib" / "libtvm_runtime_cuda.so"
     try:
         if not _has_driver():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from compiler.cuda.runtime import load_cuda_runtime
 from compiler.errors import EdgetuneError
 from compiler.package import LIBRARY, Manifest
 from compiler.parallel.threads import end_library_threads, set_library_threads
@@ -101,6 +102,8 @@ class LocalExecutable:
         import tvm_ffi
 
         def load() -> None:
+            if device_kind(self.manifest) == "cuda":
+                load_cuda_runtime()
             self._tvm_device = tvm.device(device_kind(self.manifest))
             self._library = tvm_ffi.load_module(str(folder / LIBRARY), keep_module_alive=False)
             set_library_threads(self._library, self._compute.threads, self._compute.own_cpus)

@@ -18,6 +18,7 @@ from typing import NoReturn
 from compiler.runtime.agent import channel, processes, session
 from compiler.runtime.agent.reactor import READABLE, Reactor
 from compiler.scratch import make_scratch_folder, remove_scratch_folder
+from targets.cuda_toolkit import cuda_runtime
 
 _SIDECARS = ("libtvm_runtime_extra.so", "libtvm_runtime_cuda.so")
 """What `import tvm` leaves out with TVM_USE_RUNTIME_LIB=1: the virtual machine and the timing functions, and CUDA."""
@@ -70,6 +71,10 @@ def load_runtime() -> list[str]:
     import tvm.base
 
     folder = Path(tvm.base._LOADED_LIBS["tvm_runtime"]._name).resolve().parent
+    runtime = cuda_runtime()
+    if runtime is not None:  # in PyPI's package, where the loader does not look
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(str(runtime), ctypes.RTLD_GLOBAL)
     missing = []
     for name in _SIDECARS:
         try:

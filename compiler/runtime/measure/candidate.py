@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from compiler.cuda.runtime import load_cuda_runtime
 from compiler.errors import EdgetuneError
 from compiler.parallel.threads import end_library_threads, set_library_threads
 from compiler.runtime.measure.arguments import ArgumentSets, random_array
@@ -45,6 +46,8 @@ def measure(
     """
     import tvm
 
+    if device == "cuda":
+        load_cuda_runtime()
     module = tvm.runtime.load_module(library)
     if cpus:
         set_library_threads(module, len(cpus), cpus)

@@ -19,6 +19,9 @@ from tests.cuda.emulator import COMPILER
 
 HERE = Path(__file__).parent
 ROOT = Path(cli.__file__).parent
+RUNTIME = Path("runtime/libcudart.so.13")
+"""Where the loader does not look, as in a folder of PyPI's packages. Where it looks lies what it cannot load, lest it
+find that of a CUDA that is installed here."""
 
 
 def build(folder: Path) -> None:
@@ -26,9 +29,11 @@ def build(folder: Path) -> None:
     toolkit = cuda_toolkit.toolkit_for("sm_90")
     assert toolkit is not None
     headers = [f"-I{path}" for path in toolkit.headers]
-    (folder / "modules").mkdir(parents=True)
+    for part in ("modules", RUNTIME.parent):
+        (folder / part).mkdir(parents=True)
+    (folder / RUNTIME.name).touch()
     common = ["-shared", "-fPIC", "-O1", "-w", *headers, f"-L{folder}"]
-    driver, runtime, management = (folder / name for name in ("libcuda.so.1", "libcudart.so.13", "libnvidia-ml.so.1"))
+    driver, runtime, management = (folder / name for name in ("libcuda.so.1", RUNTIME, "libnvidia-ml.so.1"))
     for command in (
         [
             *("g++", "-std=c++17", *common, f"-Wl,-soname,{driver.name}"),

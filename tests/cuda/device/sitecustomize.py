@@ -29,5 +29,5 @@ nvrtc.compile_source = compile_source
 if str(_FOLDER) in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep):
     from compiler.runtime.agent import identity
 
-    cuda_toolkit.cuda_runtime = lambda: _FOLDER / "libcudart.so.13"
+    cuda_toolkit.cuda_runtime = lambda: _FOLDER / "runtime/libcudart.so.13"
     identity.has_gpu_device = lambda root=None: True  # there is no file of a driver's
