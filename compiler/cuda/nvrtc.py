@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 
 from compiler.errors import EdgetuneError
 from targets.cuda_toolkit import Toolkit
@@ -47,6 +48,9 @@ def version(toolkit: Toolkit) -> str:
 @lru_cache(maxsize=4)
 def _load(library: str) -> ctypes.CDLL:
     try:
+        # NVRTC opens it by name, and not every version looks where it lies itself.
+        for builtins in sorted(Path(library).parent.glob("libnvrtc-builtins.so.*")):
+            ctypes.CDLL(str(builtins))
         nvrtc = ctypes.CDLL(library)
     except OSError as error:
         raise EdgetuneError(f"NVRTC cannot be loaded: {error}") from None
