@@ -3,12 +3,20 @@
 CUDA 13 compiles for sm_75 and newer; what it dropped (sm_53, 62, 72: Jetson TX1, TX2, Nano and Xavier) CUDA 12.9 still
 compiles. So it does for sm_87, Orin's: JetPack 6 has a driver of CUDA 12, which loads no machine code of CUDA 13.
 
-Both live side by side in one environment. Nothing is imported or loaded here.
+Both live side by side in one environment. What PyPI's packages lack is looked for where NVIDIA's own installer puts it.
+Nothing is imported or loaded here.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib.util
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +40,10 @@ _NVRTC = {
     12: ("cuda_nvrtc/lib/libnvrtc.so.12", ("cuda_runtime/include", "cuda_cccl/include")),
 }
 _RUNTIME = "cu13/lib/libcudart.so.13"
-_NEEDED = "cuda_fp16.h"
+_NEEDED = ("cuda_fp16.h", "nv/target")  # which includes the other
 _INCLUDED = "cuda_fp16.*"
+_USUAL_ROOTS = ("/usr/local/cuda", "/usr/local/cuda-{generation}*", "/opt/cuda")
+_VERSION = re.compile(r"#define\s+CUDA_VERSION\s+(\d+)")
 
 
 def sm(arch: str) -> int:
@@ -47,14 +57,22 @@ def generation_for(arch: str) -> int:
 
 
 def toolkit_for(arch: str) -> Toolkit | None:
-    """The installed generation that compiles for `arch` (`sm_87`), or None where it is not installed."""
+    """The installed generation that compiles for `arch` (`sm_87`), or None where it is not installed.
+
+    What PyPI's packages have comes first; what they lack, NVIDIA's own installation may have.
+    """
     generation = generation_for(arch)
     name, folders = _NVRTC[generation]
-    library = _find(name)
-    headers = tuple(path for path in map(_find, folders) if path is not None)
-    if library is None or len(headers) < len(folders) or not any((path / _NEEDED).is_file() for path in headers):
-        return None
-    return Toolkit(generation, library, headers)
+    library = _find(name) or _installed(generation, f"lib64/{Path(name).name}")
+    own = [path for folder in folders for path in [_find(folder)] if path is not None]
+    if not _whole(own):
+        include = _installed(generation, "include")
+        own += [path for path in (include, include / "cccl") if path.is_dir()] if include is not None else []
+    return Toolkit(generation, library, tuple(own)) if library is not None and _whole(own) else None
+
+
+def _whole(folders: Sequence[Path]) -> bool:
+    return all(any((folder / name).is_file() for folder in folders) for name in _NEEDED)
 
 
 def states(toolkit: Toolkit) -> list[str]:
@@ -66,7 +84,7 @@ def states(toolkit: Toolkit) -> list[str]:
 
 def cuda_runtime() -> Path | None:
     """The CUDA runtime that TVM's wheel is linked to, or None where it is not installed."""
-    return _find(_RUNTIME)
+    return _find(_RUNTIME) or _installed(13, f"lib64/{Path(_RUNTIME).name}")
 
 
 def why_no_toolkit(arch: str) -> str | None:
@@ -80,9 +98,42 @@ def why_no_toolkit(arch: str) -> str | None:
 
 
 def _find(name: str) -> Path | None:
+    """`name` beneath PyPI's folders `nvidia`: those of all of Python's path. A package in one of them that has an
+    __init__.py hides the others from Python."""
     spec = importlib.util.find_spec("nvidia")
-    for folder in (spec.submodule_search_locations or []) if spec is not None else []:
-        path = Path(folder) / name
+    known = (spec.submodule_search_locations or []) if spec is not None else []
+    for folder in (*map(Path, known), *(Path(entry) / "nvidia" for entry in sys.path)):
+        path = folder / name
         if path.exists():
             return path
+    return None
+
+
+def _installed(generation: int, name: str) -> Path | None:
+    """`name` beneath an installation of CUDA of this generation; None where there is none that has it."""
+    for root in _roots(generation):
+        path = root / name
+        if path.exists() and _generation_of(root) == generation:
+            return path
+    return None
+
+
+def _roots(generation: int) -> Iterator[Path]:
+    """Where an installation of CUDA may be: where the environment says, where `nvcc` is, and the usual places."""
+    for variable in ("CUDA_HOME", "CUDA_PATH"):
+        if os.environ.get(variable):
+            yield Path(os.environ[variable])
+    nvcc = shutil.which("nvcc")
+    if nvcc is not None:
+        yield Path(nvcc).resolve().parents[1]
+    for usual in _USUAL_ROOTS:
+        pattern = Path(usual.format(generation=generation))
+        yield from sorted(pattern.parent.glob(pattern.name), reverse=True)
+
+
+@functools.lru_cache(maxsize=16)
+def _generation_of(root: Path) -> int | None:
+    with contextlib.suppress(OSError):
+        found = _VERSION.search((root / "include/cuda.h").read_text(encoding="utf-8", errors="replace"))
+        return int(found.group(1)) // 1000 if found is not None else None
     return None

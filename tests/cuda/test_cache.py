@@ -70,4 +70,5 @@ def test_generations(arch: str, generation: int) -> None:
 
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda_toolkit, "_find", lambda name: None)
+    monkeypatch.setattr(cuda_toolkit, "_roots", lambda generation: iter(()))
     assert "pip install edgetune[cuda]" in (cuda_toolkit.why_no_toolkit("sm_87") or "")
