@@ -56,7 +56,7 @@ class ArgumentSets:
         del kept  # before more is made: it may be much
         for place, tensor in self._others.items():
             if tensor is None:
-                self._others[place] = tvm.runtime.tensor(random_array(random, *place[1]), device=device)
+                self._others[place] = tvm.runtime.tensor(_filled(random, *place[1]), device=device)
         shared = {position: tensor for (position, _), tensor in self._others.items()}
 
         sizes = {p: _size(arguments[p]) for p in weights}
@@ -109,6 +109,13 @@ def random_array(random: np.random.Generator, shape: tuple[int, ...], dtype: str
     if np.dtype(dtype).kind == "b":
         return random.integers(0, 2, shape).astype(dtype)
     return np.zeros(shape, dtype)
+
+
+def _filled(random: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Values as `random_array` has; activations of many pictures repeat some: drawing them all would take seconds."""
+    if math.prod(shape) <= _PATTERN:
+        return random_array(random, shape, dtype)
+    return np.resize(random_array(random, (_PATTERN,), dtype), shape)
 
 
 def _size(argument: Argument) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -68,3 +69,18 @@ def test_each_type_of_weight_has_values_of_its_own() -> None:
 
 def test_without_weights_there_is_one_set() -> None:
     assert len(ArgumentSets().of([INPUT, OUTPUT], [])) == 1
+
+
+def test_no_more_is_drawn_at_random_than_a_pattern_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    draw = arguments.random_array
+
+    def random_array(random: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+        drawn.append(math.prod(shape))
+        return draw(random, shape, dtype)
+
+    monkeypatch.setattr(arguments, "random_array", random_array)
+    [[made]] = arguments.ArgumentSets().of([((3, 1 << 20), "float16")], [])
+    values = made.numpy().astype("float32")
+    assert values.shape == (3, 1 << 20) and values.std() > 0.5
+    assert max(drawn) <= 1 << 20
