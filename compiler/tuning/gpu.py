@@ -22,7 +22,7 @@ from compiler.tuning.work import Measured, Trial
 from compiler.tuning.workers import Outcome, Pool
 
 AGAIN = 3
-"""Measurements of a trial at most: a GPU that is slowed down for good is measured as it is."""
+"""Measurements of a trial at most. A GPU that one wait did not help is slowed down for good, and measured as it is."""
 COOL_SECONDS = 20.0
 _LOOK_SECONDS = 0.25
 
@@ -55,6 +55,7 @@ class GpuRunner:
         self._using = threading.Lock()
         self._measuring = False
         self._cooling = False
+        self._slow_for_good = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="edgetune-gpu", daemon=True)
         self._failure: BaseException | None = None
@@ -130,11 +131,16 @@ class GpuRunner:
             self._note(readings)
             trial.readings = readings
             trial.provenance = self._machine.of(readings)
-            if outcome.error is not None or trial.provenance.throttled is not True or turn == AGAIN - 1:
+            slow = trial.provenance.throttled is True
+            self._slow_for_good = self._slow_for_good and slow
+            if outcome.error is not None or not slow or self._slow_for_good or turn == AGAIN - 1:
                 break
             if turn == 0:
                 self._notices.put("the GPU is slowed down, by heat or its limit of power: waiting, and measuring again")
-            self._cool_down()
+            if not self._cool_down() and not self._closing.is_set():
+                self._slow_for_good = True
+                self._notices.put(f"the GPU is still slowed down after {COOL_SECONDS:g} s: it is measured as it is")
+                break
         self._summary.trials += 1
         return outcome
 
@@ -143,12 +149,14 @@ class GpuRunner:
         if celsius:
             self._summary.celsius = max([*celsius, self._summary.celsius or -273.0])
 
-    def _cool_down(self) -> None:
+    def _cool_down(self) -> bool:
+        """Wait until the GPU is not slowed down any more, or not any longer; whether it is not."""
         self._cooling = True
         try:
             deadline = time.monotonic() + COOL_SECONDS
             while time.monotonic() < deadline and not self._closing.wait(_LOOK_SECONDS):
                 if self._machine.of(self._read()).throttled is not True:
-                    return
+                    return True
+            return False
         finally:
             self._cooling = False

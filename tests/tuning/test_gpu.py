@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tvm
 
@@ -116,6 +117,37 @@ def test_a_gpu_that_stays_slow_is_measured_as_it_is(
     runner.submit(trial)
     [measured] = _measured(runner, 1)
     assert measured.outcome.value and measured.trial.provenance.throttled is True
+    assert ["slowed down" in line for line in runner.notices()] == [True, True]
+
+
+def test_a_gpu_that_is_slow_for_good_is_waited_for_once(
+    runner: GpuRunner, sensors: Sensors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu_tuning, "COOL_SECONDS", 0.02)
+    with Pool(1, 1) as pool:
+        trials = [_trial(pool, tmp_path, f"slow{number}") for number in range(3)]
+    sensors.left = 1000
+    runner.submit(trials[0])
+    _measured(runner, 1)
+    for left in (1000, 0):  # still slow, then not any more
+        sensors.left, sensors.read = left, 0
+        runner.submit(trials[1 if left else 2])
+        [measured] = _measured(runner, 1)
+        assert measured.outcome.value and measured.trial.provenance.throttled is bool(left)
+        assert sensors.read == 1
+    assert not runner._slow_for_good
+
+
+def test_what_slows_the_cpus_down_does_not_slow_the_gpu_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    from compiler.records.provenance import ThisMachine
+    from compiler.runtime.sensors import nvml
+
+    machine = ThisMachine(NATIVE)
+    monkeypatch.setattr(machine._sensors, "read", lambda wait: {"throttled": True})
+    monkeypatch.setattr(nvml, "gpu_readings", lambda: [nvml.GpuReading("gpu0", 40.0, 100.0, 1980.0, False)])
+    assert machine.readings()["throttled"] is True
+    machine._gpu = True
+    assert machine.readings()["throttled"] is False
 
 
 def test_it_measures_while_others_build(runner: GpuRunner, tmp_path: Path) -> None:
@@ -159,6 +191,19 @@ def test_calls_are_timed_by_the_devices_events_and_the_flush_is_not(monkeypatch:
             assert 0 <= seconds < 0.01
     plain = device_clock.DeviceClock(tvm.cpu(), events, 0)
     assert plain.seconds(lambda *arguments: time.sleep(0.005), [[1]]) >= 0.005
+
+
+def test_a_repeat_counts_what_the_flush_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = device_clock.DeviceClock(tvm.cpu(), Events(), 1 << 20)
+    assert clock.flush_seconds > 0.0
+    assert device_clock.DeviceClock(tvm.cpu(), Events(), 0).flush_seconds == 0.0
+    clock.flush_seconds = 0.01
+    called: list[int] = []
+    monkeypatch.setattr(clock, "seconds", lambda function, calls: called.append(len(list(calls))) or 1e-6)
+    output = tvm.runtime.tensor(np.zeros(1, "float32"))
+    arguments = [((1,), "float32")]
+    candidate._measure(lambda *given: None, [[output]], arguments, 2, 0.05, None, "cpu", clock)
+    assert called == [1, 4, 4]
 
 
 def test_the_cache_is_really_overwritten() -> None:

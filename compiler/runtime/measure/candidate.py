@@ -37,12 +37,12 @@ def measure(
     """Seconds a call, one number per repeat, of the function `main` in `library`.
 
     `arguments` are shape and dtype of all parameters, the output last; `weights` the positions of those that are
-    rotated, through copies of `cold_bytes` in all (default: COLD_BYTES). A repeat lasts `repeat_seconds` or longer. If
-    two calls take more than `give_up` seconds each, the shorter is all that is measured. One thread computes on each of
-    `cpus`, and stays there: two that share one for a while make a kernel look twice as slow. `device` is TVM's name of
-    where the arguments are (`cpu`, `cuda`), whose own events time the calls where it has some. `l2` is one of
-    `device_clock.KINDS`: with `flush` or `warm` weights are not rotated. Raises EdgetuneError if the output holds a NaN
-    whatever the signs of the inputs.
+    rotated, through copies of `cold_bytes` in all (default: COLD_BYTES). A repeat lasts `repeat_seconds` or longer,
+    flushes included: one may take thirty times as long as a kernel. If two calls take more than `give_up` seconds each,
+    the shorter is all that is measured. One thread computes on each of `cpus`, and stays there: two that share one for
+    a while make a kernel look twice as slow. `device` is TVM's name of where the arguments are (`cpu`, `cuda`), whose
+    own events time the calls where it has some. `l2` is one of `device_clock.KINDS`: with `flush` or `warm` weights are
+    not rotated. Raises EdgetuneError if the output holds a NaN whatever the signs of the inputs.
     """
     import tvm
 
@@ -93,7 +93,8 @@ def _measure(
         first = min(first, _time(function, turns, 1, wait, clock))
         if first > give_up:
             return [first]
-    calls = max(1, int(repeat_seconds / max(first, 1e-7)))
+    between = clock.flush_seconds if clock is not None else 0.0
+    calls = max(1, int(repeat_seconds / max(first + between, 1e-7)))
     return [_time(function, turns, calls, wait, clock) for _ in range(repeats)]
 
 

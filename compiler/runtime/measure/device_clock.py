@@ -25,7 +25,10 @@ class DeviceClock:
     """
 
     def __init__(self, device: Any, events: DeviceEvents, flushed_bytes: int = FLUSHED_BYTES) -> None:
-        """`device` is TVM's. Without `flushed_bytes` the cache is left as it is."""
+        """`device` is TVM's. Without `flushed_bytes` the cache is left as it is.
+
+        `flush_seconds` is what emptying it before a call takes.
+        """
         import tvm
 
         self._events = events
@@ -34,6 +37,13 @@ class DeviceClock:
             if flushed_bytes
             else []
         )
+        self.flush_seconds = min(self._time_flush() for _ in range(2)) if self._scratch else 0.0
+
+    def _time_flush(self) -> float:
+        self._events.reuse()
+        begun = self._events.record()
+        self._scratch[0].copyto(self._scratch[1])
+        return self._events.nanoseconds(begun, self._events.record()) * 1e-9
 
     def seconds(self, function: Callable[..., Any], calls: Iterable[list[Any]]) -> float:
         """The mean over `calls`, each a list of arguments."""
