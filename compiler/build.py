@@ -379,6 +379,7 @@ def generate(mod: tvm.IRModule, target: tvm.target.Target, *, cuda_graph: bool =
     from compiler.cuda.lowering import lowering as context
     from compiler.graph.passes.cuda_graphs import cuda_graphs
     from compiler.graph.passes.in_place import in_place
+    from compiler.graph.passes.workspaces import workspaces
     from compiler.parallel.extent import announce_extents
 
     captured = [tvm.transform.module_pass(lambda mod, _: cuda_graphs(mod), opt_level=0)] if cuda_graph else []
@@ -397,8 +398,11 @@ def generate(mod: tvm.IRModule, target: tvm.target.Target, *, cuda_graph: bool =
             relax.transform.AttachGlobalSymbol(),
         ]
     )
+    mod = in_place(mod)
+    if cuda_graph and target.kind.name == "cuda":
+        mod = workspaces(mod)
     with context(target):
-        return tvm.compile(announce_extents(in_place(mod)), target=target, relax_pipeline=lowering)
+        return tvm.compile(announce_extents(mod), target=target, relax_pipeline=lowering)
 
 
 def link(executable: tvm.relax.VMExecutable, library: Path, target: targets.Target) -> None:

@@ -3,17 +3,20 @@ code. No speed is looked at: the GPU is emulated."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from targets import cuda_toolkit
 from tests.command import ROOT, edgetune, one_line
 from tests.cuda.device import machine
+from tests.frontend.graphs_for_tests import graph, node, save, values
 from tests.runtime.agent import agents
 
 pytestmark = pytest.mark.skipif(
@@ -71,6 +74,21 @@ def test_what_was_tuned_runs_by_a_graph_and_kernel_by_kernel(tuned: Path, gpu: d
     assert result["power"]["source"] == "NVML gpu0" and result["watts"] == pytest.approx(100, rel=0.01)
     assert result["conditions"]["throttled"] is False
     assert "right" in edgetune("verify", tuned, **gpu).stdout
+
+
+def test_memory_of_a_graphs_kernels_is_kept_when_a_later_one_needs_more(gpu: dict[str, str], tmp_path: Path) -> None:
+    sizes = (512, 512, 128, 1024, 1024)  # sums that are split; the last, which the graph leaves out, into the most
+    nodes, weights, data = [], {}, "x"
+    for number, (rows, columns) in enumerate(itertools.pairwise(sizes)):
+        weights[f"w{number}"] = values(number, rows, columns) / np.float32(rows**0.5)
+        last = number == len(sizes) - 2
+        nodes.append(node("MatMul", [data, f"w{number}"], ["y" if last else f"m{number}"]))
+        if not last:
+            nodes.append(node("Relu", [f"m{number}"], [f"r{number}"]))
+        data = f"r{number}"
+    model = save(graph(nodes, [("x", [1, sizes[0]])], ["y"], weights), tmp_path)
+    done = edgetune("compile", model, "--target", "cuda", "--zero-trial", "-o", tmp_path / "package.tar", **gpu)
+    assert "yes, against onnxruntime" in done.stdout
 
 
 def test_a_board_with_a_gpu_is_tuned_and_measured_from_a_desk_without(
