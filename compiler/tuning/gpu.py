@@ -25,6 +25,7 @@ AGAIN = 3
 """Measurements of a trial at most. A GPU that one wait did not help is slowed down for good, and measured as it is."""
 COOL_SECONDS = 20.0
 _LOOK_SECONDS = 0.25
+_CUDA = ("CUDA", "cuda", "GPU")  # in what TVM, the driver and we say when it fails
 
 Read = Callable[[], Mapping[str, Any]]
 """Gives what the sensors say now, as `runtime.sensors.reading` does."""
@@ -79,8 +80,7 @@ class GpuRunner:
                 self._trials.get_nowait()
 
     def check(self, job: dict[str, Any], timeout: float, poll: Callable[[], None]) -> Outcome:
-        with self._using:
-            return self._pool.map("check", [{**job, "device": self._device}], timeout)[0]
+        return self._done("check", {**job, "device": self._device}, timeout)
 
     def boards(self) -> BoardsState:
         measuring = self._measuring and not self._cooling
@@ -125,8 +125,7 @@ class GpuRunner:
     def _measure(self, trial: Trial) -> Outcome:
         """Measure a trial, again where the GPU was slowed down meanwhile."""
         for turn in range(AGAIN):
-            with self._using:
-                outcome = self._pool.map("measure", [{**trial.job(), **self._how}], limits.MEASURE_SECONDS)[0]
+            outcome = self._done("measure", {**trial.job(), **self._how}, limits.MEASURE_SECONDS)
             readings = self._read()
             self._note(readings)
             trial.readings = readings
@@ -142,6 +141,15 @@ class GpuRunner:
                 self._notices.put(f"the GPU is still slowed down after {COOL_SECONDS:g} s: it is measured as it is")
                 break
         self._summary.trials += 1
+        return outcome
+
+    def _done(self, kind: str, job: dict[str, Any], timeout: float) -> Outcome:
+        """The outcome of a job. Where the GPU failed, CUDA fails whatever the same process asks of it from then on: the
+        next job gets another."""
+        with self._using:
+            [outcome] = self._pool.map(kind, [job], timeout)
+            if outcome.error is not None and _of_gpu(outcome.error):
+                self._pool.abandon()
         return outcome
 
     def _note(self, readings: Mapping[str, Any]) -> None:
@@ -160,3 +168,8 @@ class GpuRunner:
             return False
         finally:
             self._cooling = False
+
+
+def _of_gpu(error: str) -> bool:
+    """Whether CUDA may have failed, and not what was asked of it."""
+    return any(word in error for word in _CUDA)

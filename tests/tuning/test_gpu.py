@@ -150,6 +150,22 @@ def test_what_slows_the_cpus_down_does_not_slow_the_gpu_down(monkeypatch: pytest
     assert machine.readings()["throttled"] is False
 
 
+def test_a_process_in_which_the_gpu_failed_measures_nothing_else(runner: GpuRunner, tmp_path: Path) -> None:
+    with Pool(1, 1) as pool:
+        trials = [_trial(pool, tmp_path, f"one{number}") for number in range(4)]
+    trials[1].library = str(tmp_path / "none.so")
+    trials[2].library = str(tmp_path / "cudaErrorIllegalAddress.so")  # the error names it
+    good, alive = [], []
+    for trial in trials:
+        runner.submit(trial)
+        [measured] = _measured(runner, 1)
+        good.append(measured.outcome.error is None)
+        process = runner._pool.workers[0].process
+        alive.append(process is not None and process.poll() is None)
+    assert good == [True, False, False, True]
+    assert alive == [True, True, False, True]
+
+
 def test_it_measures_while_others_build(runner: GpuRunner, tmp_path: Path) -> None:
     assert runner.overlaps
     with Pool(1, 1) as pool:
