@@ -19,13 +19,12 @@ from compiler.records.provenance import ThisMachine
 from compiler.tuning import limits
 from compiler.tuning.state import BoardsState, BoardSummary
 from compiler.tuning.work import Measured, Trial
-from compiler.tuning.workers import Outcome, Pool
+from compiler.tuning.workers import Outcome, Pool, gpu_failed
 
 AGAIN = 3
 """Measurements of a trial at most. A GPU that one wait did not help is slowed down for good, and measured as it is."""
 COOL_SECONDS = 20.0
 _LOOK_SECONDS = 0.25
-_CUDA = ("CUDA", "cuda", "GPU")  # in what TVM, the driver and we say when it fails
 
 Read = Callable[[], Mapping[str, Any]]
 """Gives what the sensors say now, as `runtime.sensors.reading` does."""
@@ -148,7 +147,7 @@ class GpuRunner:
         next job gets another."""
         with self._using:
             [outcome] = self._pool.map(kind, [job], timeout)
-            if outcome.error is not None and _of_gpu(outcome.error):
+            if outcome.error is not None and gpu_failed(outcome.error):
                 self._pool.abandon()
         return outcome
 
@@ -168,8 +167,3 @@ class GpuRunner:
             return False
         finally:
             self._cooling = False
-
-
-def _of_gpu(error: str) -> bool:
-    """Whether CUDA may have failed, and not what was asked of it."""
-    return any(word in error for word in _CUDA)

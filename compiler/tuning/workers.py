@@ -38,6 +38,14 @@ class Outcome:
     error: str | None = None
 
 
+_OF_GPUS = ("CUDA", "cuda", "GPU")  # in what TVM, the driver and we say when a GPU fails
+
+
+def gpu_failed(error: str) -> bool:
+    """Whether an outcome's error may be CUDA's, which then fails whatever the same process asks of it from then on."""
+    return any(word in error for word in _OF_GPUS)
+
+
 class Worker:
     """One worker process with TVM loaded, computing with `threads` threads.
 

@@ -18,7 +18,7 @@ from compiler.tuning.boards.ending import answers, failed_sessions, why_ended
 from compiler.tuning.boards.health import Verdict
 from compiler.tuning.boards.jobs import BoardJob
 from compiler.tuning.runner import AWAY as WENT_AWAY
-from compiler.tuning.workers import BOARD, Outcome, Pool
+from compiler.tuning.workers import BOARD, Outcome, Pool, gpu_failed
 
 if TYPE_CHECKING:
     from compiler.tuning.boards.fleet import Fleet
@@ -221,6 +221,8 @@ class Slot(threading.Thread):
         if "error" not in answer:
             return Outcome(value=answer[result])
         if not answer["lost"]:
+            if board is not None and self._fleet.device != "cpu" and gpu_failed(str(answer["error"])):
+                self._leave()  # the next job gets a session, and so a process, of its own
             return Outcome(error=str(answer["error"]))
         if board is None:
             raise _LostError

@@ -189,3 +189,19 @@ def test_a_reference_that_cannot_be_measured_is_no_verdict(made: Made, clock: Cl
     made.answers = [Outcome(value={}), Outcome(error="timed out after 20 s")]
     assert made._healthy() and board.health.steady
     assert not board.health.reference_due
+
+
+@pytest.mark.parametrize(
+    ("device", "error", "left"),
+    [
+        ("cuda", "CUDA Runtime Error: cudaErrorIllegalAddress (700)", True),
+        ("cuda", "the output holds NaN", False),
+        ("cpu", "there is no CUDA here", False),
+    ],
+)
+def test_a_session_in_which_the_gpu_failed_is_given_back(made: Made, device: str, error: str, left: bool) -> None:
+    made._fleet.device = device
+    made.answers = [Outcome(value={})]
+    outcome = made._judge(Outcome(value={"error": error, "lost": False}), "seconds")
+    assert outcome.error == error
+    assert made.asked == ["close"] * left and (made._board is None) is left
