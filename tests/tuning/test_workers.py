@@ -191,3 +191,12 @@ time.sleep(120)
     for pid in left:
         os.kill(pid, signal.SIGKILL)
     assert not left
+
+
+def test_pytorch_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torch.py").write_text("raise RuntimeError('it takes seconds')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    job = {"library": str(tmp_path / "none.so"), "arguments": [], "weights": [], "repeats": 1, "repeat_seconds": 0.0}
+    with Pool(1, 1) as one:
+        [outcome] = one.map("measure", [{**job, "give_up": None}], 60)
+    assert outcome.error is not None and "none.so" in outcome.error
