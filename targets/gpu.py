@@ -66,3 +66,13 @@ def _attribute(driver: ctypes.CDLL, device: ctypes.c_int, attribute: int) -> int
     value = ctypes.c_int()
     status = driver.cuDeviceGetAttribute(ctypes.byref(value), attribute, device)
     return value.value if status == 0 else None
+
+
+def driver_version() -> int | None:
+    """The newest CUDA that the driver runs, 13000 for 13.0; None where there is no driver."""
+    version = ctypes.c_int()
+    try:
+        status = ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(version))
+    except (OSError, AttributeError):
+        return None
+    return version.value if status == 0 and version.value > 0 else None

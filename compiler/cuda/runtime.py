@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
+import importlib.util
 import os
 import subprocess
 import tempfile
@@ -12,10 +14,13 @@ from pathlib import Path
 
 from compiler.errors import EdgetuneError
 from targets import cuda_toolkit
+from targets.gpu import driver_version
 from targets.toolchain import linker_command
 
 STUB = Path(__file__).with_name("driver_stub.c")
 DRIVER = "libcuda.so.1"
+PART = "lib/libtvm_runtime_cuda.so"
+_RUNTIME_13, _CUDA_13 = b"libcudart.so.13", 13000
 _BUILD_SECONDS = 300.0
 
 
@@ -34,7 +39,7 @@ def load_cuda_runtime() -> None:
     runtime = cuda_toolkit.cuda_runtime()
     if runtime is None:
         raise EdgetuneError(f"the CUDA runtime of PyPI is not installed: {cuda_toolkit.INSTALL}")
-    part = Path(tvm.__file__).parent / "lib" / "libtvm_runtime_cuda.so"
+    part = Path(tvm.__file__).parent / PART
     try:
         if not _has_driver():
             ctypes.CDLL(str(_stub()), mode=ctypes.RTLD_GLOBAL)
@@ -42,6 +47,28 @@ def load_cuda_runtime() -> None:
         ctypes.CDLL(str(part), mode=ctypes.RTLD_LOCAL)
     except OSError as error:
         raise EdgetuneError(f"the CUDA part of TVM cannot be loaded: {error}") from None
+
+
+def load_to_run() -> None:
+    """Load it where kernels are to run. Raises EdgetuneError as `load_cuda_runtime` does, and for a driver that is too
+    old for it."""
+    reason = why_driver_is_too_old()
+    if reason is not None:
+        raise EdgetuneError(reason)
+    load_cuda_runtime()
+
+
+def why_driver_is_too_old() -> str | None:
+    """None, or why the GPU's driver does not do for the CUDA that the TVM installed here was built with."""
+    version, tvm = driver_version(), importlib.util.find_spec("tvm")
+    if version is None or version >= _CUDA_13 or tvm is None or tvm.origin is None:
+        return None
+    part = Path(tvm.origin).parent / PART
+    with contextlib.suppress(OSError):
+        if _RUNTIME_13 in part.read_bytes():
+            known = f"{version // 1000}.{version % 1000 // 10}"
+            return f"the GPU's driver is one for CUDA {known}, and TVM needs one for CUDA 13 (580 or newer): update it"
+    return None
 
 
 def _has_driver() -> bool:

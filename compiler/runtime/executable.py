@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from compiler.cuda.runtime import load_cuda_runtime
+from compiler.cuda.runtime import load_to_run
 from compiler.errors import EdgetuneError
 from compiler.package import LIBRARY, Manifest
 from compiler.parallel.threads import end_library_threads, set_library_threads
@@ -103,7 +103,7 @@ class LocalExecutable:
 
         def load() -> None:
             if device_kind(self.manifest) == "cuda":
-                load_cuda_runtime()
+                load_to_run()
             self._tvm_device = tvm.device(device_kind(self.manifest))
             self._library = tvm_ffi.load_module(str(folder / LIBRARY), keep_module_alive=False)
             set_library_threads(self._library, self._compute.threads, self._compute.own_cpus)

@@ -90,6 +90,10 @@ def tune(
     """
     if runner is None:
         reason = targets.why_not_run(target)
+        if reason is None and target.kind == "cuda":
+            from compiler.cuda.runtime import why_driver_is_too_old
+
+            reason = why_driver_is_too_old()
         if reason is not None:
             raise EdgetuneError(reason)
     storage_of(precision)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from compiler.cuda.runtime import load_cuda_runtime
+from compiler.cuda.runtime import load_to_run
 from compiler.errors import EdgetuneError
 from compiler.parallel.threads import end_library_threads, set_library_threads
 from compiler.runtime.measure.arguments import ArgumentSets, random_array
@@ -47,7 +47,7 @@ def measure(
     import tvm
 
     if device == "cuda":
-        load_cuda_runtime()
+        load_to_run()
     module = tvm.runtime.load_module(library)
     if cpus:
         set_library_threads(module, len(cpus), cpus)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from compiler.cuda.runtime import load_cuda_runtime
+from compiler.cuda.runtime import load_to_run
 from compiler.parallel.threads import end_library_threads, set_library_threads
 from compiler.runtime.measure.arguments import random_array
 
@@ -51,7 +51,7 @@ def _run(
     import tvm
 
     if device == "cuda":
-        load_cuda_runtime()
+        load_to_run()
     module = tvm.runtime.load_module(library)
     if cpus:
         set_library_threads(module, len(cpus), cpus)
