@@ -94,9 +94,10 @@ class Checker:
     def _compare(self, doubt: _Doubt, job: dict[str, Any], runner: Runner) -> None:
         found = runner.check(job, RUN_SECONDS, self.poll)
         if found.error is not None:
+            if found.error.startswith(("timed out", AWAY)):
+                return
             # Whose fault is it? A reference that runs beside itself leaves only the candidate.
-            alone = runner.check({**job, "candidate": job["reference"]}, RUN_SECONDS, self.poll)
-            if found.error.startswith(("timed out", AWAY)) or alone.error is not None:
+            if runner.check({**job, "candidate": job["reference"]}, RUN_SECONDS, self.poll).error is not None:
                 return
         good = found.error is None and found.value <= TOLERANCE
         self.store.add(dataclasses.replace(doubt.record, checked=good, created=now(), run=CHECK_RUN))
