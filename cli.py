@@ -18,6 +18,7 @@ from compiler.command_line import boards, logs, models
 from compiler.command_line.options import debug
 from compiler.commands.exits import run_command
 from compiler.version import tool_version
+from compiler.without_torch import keep_out
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -38,6 +39,7 @@ for command in (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 0, 1 for a failure, 2 for wrong use, 130 after Ctrl-C."""
+    keep_out()
     return run_command(edgetune, sys.argv[1:] if arguments is None else arguments)
 
 

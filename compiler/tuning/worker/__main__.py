@@ -23,6 +23,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from compiler.tuning.workers import BOARD, CONFINED, EXAMINER, MEASURER
+from compiler.without_torch import keep_out
 
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
@@ -74,7 +75,7 @@ def _jobs_of(role: str, threads: int) -> dict[str, Callable[..., Any]]:
 def _jobs(threads: int) -> dict[str, Callable[..., Any]]:
     """What can be asked for, with TVM loaded and its threads set."""
     os.environ["TVM_NUM_THREADS"] = str(threads)
-    _without_torch()
+    keep_out()
     from compiler.tvm_setup import prepare
 
     prepare()
@@ -90,7 +91,7 @@ def _jobs(threads: int) -> dict[str, Callable[..., Any]]:
 
 def _board_jobs() -> dict[str, Callable[..., Any]]:
     """What can be asked for of a board, with TVM's runtime loaded."""
-    _without_torch()
+    keep_out()
     import tvm.rpc  # noqa: F401  (here, since the owner waits for this and not in the middle of a job)
 
     from compiler.tuning.worker.board import BoardSession
@@ -98,11 +99,6 @@ def _board_jobs() -> dict[str, Callable[..., Any]]:
     session = BoardSession()
     names = ("open", "close", "send", "measure", "check", "sensors", "cool_down")
     return {name: getattr(session, name) for name in names}
-
-
-def _without_torch() -> None:
-    """Keep TVM from importing PyTorch where it is installed: each worker would take seconds and start CUDA for it."""
-    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
 
 
 def _confined_jobs(role: str) -> dict[str, Callable[..., Any]]:
