@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import targets
-from compiler.errors import EdgetuneError, UsageError
+from compiler.errors import EdgetuneError
+from compiler.precision import must_have, storage_of
 from compiler.tensors import TensorSpec
 
 if TYPE_CHECKING:
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from compiler.records.store import Store
 
 _log = logging.getLogger(__name__)
-
-PRECISIONS = {"fp32": "float32", "fp16": "float16"}
-"""What weights are stored as. Long sums are kept in float32 on CPUs whatever the precision."""
 
 Report = Callable[[str], None]
 
@@ -62,14 +60,6 @@ class Built:
     cuda_graph: bool = False
     reused: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
-
-
-def storage_of(precision: str) -> str:
-    """Weight type of a precision's name; UsageError lists the names where it is none."""
-    try:
-        return PRECISIONS[precision]
-    except KeyError:
-        raise UsageError(f"unknown precision {precision!r}: use {' or '.join(PRECISIONS)}") from None
 
 
 def front(model: Model, io_precision: str = "fp32", dump: Path | None = None) -> tuple[tvm.IRModule, Dump | None]:
@@ -106,11 +96,12 @@ def compile_model(
     others the zero-trial schedule of their family. On GPUs: with `cuda_graph` the kernels are launched as a CUDA graph;
     with `reuse` a library that was compiled of the same before is taken from the user's cache, or put there;
     `lowered` is what `lower_for_gpus` gave for this model and these precisions, where several targets share it.
-    Raises EdgetuneError where the target cannot be compiled for.
+    Raises EdgetuneError where the target cannot be compiled for, UsageError where it does not have the precision.
     """
     reason = targets.why_not_compile(target)
     if reason is not None:
         raise EdgetuneError(reason)
+    must_have(target, precision)
     storage = storage_of(precision)
     storage_of(io_precision)
     device = device if device is not None else targets.fingerprint(target)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compiler.build import front, storage_of
+from compiler.build import front
 from compiler.half_front import half_front
+from compiler.precision import storage_of
 
 if TYPE_CHECKING:
     import tvm

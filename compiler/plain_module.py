@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from compiler.build import best_seconds, storage_of
+from compiler.build import best_seconds
 from compiler.errors import UsageError
+from compiler.precision import must_have, storage_of
 
 if TYPE_CHECKING:
     import tvm
@@ -31,6 +32,7 @@ def plain_module(
             f"a module for plain TVM can be made for CPUs only, and {target.name} is a GPU: leave out --model "
             "to export its records alone"
         )
+    must_have(target, precision)
     prepare(target.kind)
     from tvm import tirx
 

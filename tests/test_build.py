@@ -12,13 +12,14 @@ import tvm
 from onnx import TensorProto, helper
 
 import targets
-from compiler.build import Built, compile_model, front, storage_of
+from compiler.build import Built, compile_model, front
 from compiler.errors import EdgetuneError, UsageError
 from compiler.frontend import Model, random_inputs, run_reference
 from compiler.graph.algorithms import Algorithm
 from compiler.graph.filling import filling
 from compiler.graph.scheduling import cpu_hardware, design_spaces, pack_weights
 from compiler.graph.variants import Task, Variants, expand
+from compiler.precision import storage_of
 from compiler.records.record import Record, now
 from compiler.records.store import Store, open_store
 from compiler.records.workload import trace_text, workload_of

@@ -224,6 +224,8 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes side by side")
     parser.add_argument("--group", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    from compiler.precision import OLDEST_WITH_TF32, TF32
+
     archs = [int(arch) for arch in options.arch.split(",")]
     if options.group:
         compile_group(json.loads(options.group), archs)
@@ -235,7 +237,8 @@ def main() -> int:
 
     def work(group: Row) -> None:
         nonlocal failed
-        missing = [a for a in archs if (group["model"], a, group["precision"], group["batch"]) not in known]
+        able = [a for a in archs if group["precision"] != TF32 or a >= OLDEST_WITH_TF32]
+        missing = [a for a in able if (group["model"], a, group["precision"], group["batch"]) not in known]
         for row in run_group(group, missing) if missing else ():
             row["sources"] = mark
             what = f"FAILED {row['error']}" if "error" in row else f"{row['cubin']}: {_cell(row)}"

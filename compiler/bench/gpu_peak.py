@@ -30,7 +30,7 @@ _KEPT: dict[tuple[str, str, str], Peak] = {}
 
 
 def measure_gpu_peak(session: LocalSession | RemoteSession, name: str, precision: str) -> Peak:
-    """The peak of the GPU that `session` is on for packages of the target `name` in `precision` (`fp32`, `fp16`).
+    """The peak of the GPU that `session` is on for packages of the target `name` in `precision`, such as `fp32`.
 
     Raises EdgetuneError where it cannot be compiled for, or the GPU fails.
     """
@@ -84,12 +84,15 @@ def _measure(session: LocalSession | RemoteSession, target: targets.Target, prec
 def kernel_of(arch: str, precision: str) -> Arithmetic:
     """What kernels in `precision` multiply with at best on `arch`: FP32 units, tensor cores, or pairs of FP16."""
     from compiler.bench import gpu_peak_kernels as kernels
+    from schedules.cuda.factors import TF32
     from schedules.cuda.gpu import gpu
     from targets.cuda_toolkit import sm
 
     known = gpu(sm(arch), sms=1)
     if precision == "fp16" and known.tensor_fma:
         return kernels.tensor()
+    if precision == "tf32" and known.rate(TF32):
+        return kernels.tensor_tf32()
     if precision == "fp16" and known.half_pairs:
         return kernels.pairs()
     return kernels.single()

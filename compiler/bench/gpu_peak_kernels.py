@@ -52,17 +52,17 @@ __device__ __forceinline__ void edgetune_peak_{name}(float* out, const {scalar}*
 """
 _TENSOR = """
 #include <mma.h>
-__device__ __forceinline__ void edgetune_peak_tensor(float* out, const half* factors, int steps) {{
-  const unsigned* bits = reinterpret_cast<const unsigned*>(factors) + threadIdx.x % 32 * 4;
-  nvcuda::wmma::First left[{tiles}];
-  nvcuda::wmma::Second right[{tiles}];
+__device__ __forceinline__ void edgetune_peak_{name}(float* out, const {scalar}* factors, int steps) {{
+  const unsigned* bits = reinterpret_cast<const unsigned*>(factors) + threadIdx.x % 32 * {registers};
+  nvcuda::wmma::{first} left[{tiles}];
+  nvcuda::wmma::{second} right[{tiles}];
   nvcuda::wmma::Sums sums[{tiles}][{tiles}];
 #pragma unroll
   for (int i = 0; i < {tiles}; ++i) {{
 #pragma unroll
-    for (int k = 0; k < 4; ++k) {{
-      left[i].x[k] = bits[i * 128 + k];
-      right[i].x[k] = bits[({tiles} + i) * 128 + k];
+    for (int k = 0; k < {registers}; ++k) {{
+      left[i].x[k] = bits[i * 32 * {registers} + k];
+      right[i].x[k] = bits[({tiles} + i) * 32 * {registers} + k];
     }}
 #pragma unroll
     for (int j = 0; j < {tiles}; ++j) nvcuda::wmma::fill_fragment(sums[i][j], 0.0f);
@@ -71,7 +71,7 @@ __device__ __forceinline__ void edgetune_peak_tensor(float* out, const half* fac
 #pragma unroll
     for (int i = 0; i < {tiles}; ++i) {{
 #pragma unroll
-      for (int j = 0; j < {tiles}; ++j) nvcuda::wmma::mma_sync(sums[i][j], left[i], right[j], sums[i][j]);
+      for (int j = 0; j < {tiles}; ++j) {multiply};
     }}
   }}
   float whole = 0;
@@ -124,11 +124,26 @@ def pairs() -> Arithmetic:
     return Arithmetic("pairs", "FP16 multiply-adds in pairs", source, "float16", 2, 4.0 * THREADS * CHAINS)
 
 
+_TILE_OPERATIONS = 2.0 * THREADS // 32 * TILES * TILES * 16**3
+
+
 def tensor() -> Arithmetic:
     """FP16 on tensor cores, sums in FP32."""
-    source = _TENSOR.format(tiles=TILES, threads=THREADS)
-    operations = 2.0 * THREADS // 32 * TILES * TILES * 16**3
-    return Arithmetic("tensor", "mma.sync of FP16 with FP32 sums", source, "float16", 2 * TILES * 256, operations)
+    source = _TENSOR.format(
+        name="tensor", scalar="half", first="First", second="Second", registers=4, tiles=TILES, threads=THREADS,
+        multiply="nvcuda::wmma::mma_sync(sums[i][j], left[i], right[j], sums[i][j])",
+    )  # fmt: skip
+    return Arithmetic("tensor", "mma.sync of FP16 with FP32 sums", source, "float16", 2 * TILES * 256, _TILE_OPERATIONS)
+
+
+def tensor_tf32() -> Arithmetic:
+    """TF32 on tensor cores, sums in FP32."""
+    source = _TENSOR.format(
+        name="tensor_tf32", scalar="float", first="FirstTf32", second="SecondTf32", registers=8, tiles=TILES,
+        threads=THREADS, multiply="nvcuda::wmma::multiply(sums[i], j, left, i, right, j)",
+    )  # fmt: skip
+    what = "mma.sync of TF32 with FP32 sums"
+    return Arithmetic("tensor_tf32", what, source, "float32", 2 * TILES * 256, _TILE_OPERATIONS)
 
 
 def arithmetic(kernel: Arithmetic, blocks: int) -> Any:

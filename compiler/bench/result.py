@@ -15,7 +15,7 @@ from compiler.packaging.manifest import Accuracy
 
 SCHEMA = 1
 PEERS_TF32 = "peers_allow_tf32"
-"""The setting of our own line that says that peers were allowed to round FP32 to TF32. Ours never does."""
+"""The setting of our own line that says that peers could round FP32 to TF32, which ours, of FP32, does not."""
 
 
 class Result(Struct, frozen=True, kw_only=True):

@@ -60,8 +60,9 @@ def bench(
     tolerance of the precision that it computes in; without it our accuracy is the one in the manifest. A peer that is
     not installed or fails is reported, and the others go on. `meter` measures power in the windows of each engine. Of
     an executable that is not `local` this machine's load says nothing. With `tf32` peers may round the factors of an
-    FP32 model to TF32: their precision is `tf32` then, and our line says so. Raises EdgetuneError when the package
-    itself fails, UsageError for wrong names or inputs, or where TF32 means nothing.
+    FP32 model to TF32: their precision is `tf32` then, and our line says so. Beside a package of `tf32` they may in any
+    case. Raises EdgetuneError when the package itself fails, UsageError for wrong names or inputs, or where TF32 means
+    nothing.
     """
     if not inputs:
         raise UsageError("a measurement needs at least one set of inputs")
@@ -72,7 +73,7 @@ def bench(
     own = PackageEngine(executable)
     if tf32:
         own.settings = {PEERS_TF32: "1"}
-        own.notes = ("edgetune computes in FP32 here, and the peers may use TF32: edgetune has no such kernels",)
+        own.notes = ("edgetune computes in FP32 here, and the peers may use TF32, as packages of tf32 do",)
     engines: list[tuple[Engine, Accuracy | None]] = [(own, executable.manifest.accuracy)]
     missing: list[tuple[str, str]] = []
     if model is not None:
@@ -111,6 +112,10 @@ def must_know_tf32(manifest: Manifest) -> None:
     """Raises UsageError for a package beside which TF32 means nothing."""
     if device_kind(manifest) != "cuda":
         raise UsageError(f"--tf32 is for GPUs, and {manifest.model.name} was compiled for {manifest.target.name}")
+    if manifest.precision == "tf32":
+        raise UsageError(
+            f"--tf32 is for FP32, and beside {manifest.model.name}, of tf32, the peers may use TF32 anyway"
+        )
     if manifest.precision != "fp32":
         raise UsageError(f"--tf32 is for FP32, and {manifest.model.name} was compiled with {manifest.precision}")
 

@@ -79,7 +79,7 @@ def suite(name: str, *, gpu: bool) -> Suite:
     except msgspec.ValidationError as error:
         raise UsageError(f"--suite {name}: {error}") from None
     from compiler.bench.peers import peer_names
-    from compiler.build import PRECISIONS
+    from compiler.precision import PRECISIONS
 
     for what, values, known in (
         ("precision", found.precisions, list(PRECISIONS)),

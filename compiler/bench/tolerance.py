@@ -4,7 +4,7 @@
 | --- | --- | --- | --- |
 | fp32 | 5e-4 | 2e-3 | reordered sums give 1e-6 to 1e-5; Winograd F(4x4,3x3) through a deep network up to about 1e-4 |
 | fp16 | 2e-2 | 5e-2 | factors rounded to 11 bits, sums in FP32 (of 16 products at most in FP16): 5e-4 to 2e-3 |
-| tf32 | 2e-2 | 5e-2 | peers only: factors rounded to 11 bits, as FP16 is, sums in FP32 |
+| tf32 | 2e-2 | 5e-2 | factors rounded to 11 bits, as FP16 is, sums in FP32 |
 | bf16 | 1e-1 | 2e-1 | rounded to 8 bits: about eight times FP16's |
 
 Integer and boolean outputs must be equal in FP32; otherwise at most the relative L2 tolerance's share of elements may

@@ -102,7 +102,9 @@ def logs_import(
 @click.option("--model", metavar="MODEL", help="For MetaSchedule: a model's kernels only, and the model beside them.")
 @target
 @click.option("--batch", type=click.IntRange(1), help="With --model: its batch size [default: the model's, or 1].")
-@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", help="With --model: its precision.")
+@click.option(
+    "--precision", type=click.Choice(["fp32", "fp16", "tf32"]), default="fp32", help="With --model: its precision."
+)
 @click.option("--sign", metavar="KEY", help="Sign the folder: a file with a private key, or `sigstore`.")
 @logs
 @common
@@ -157,7 +159,9 @@ def logs_curve(
 @click.option("--model", help="The kernels of this model [default: those that this machine has tuned].")
 @click.option("--all", "all_", is_flag=True, help="All kernels that this machine has tuned; the default.")
 @click.option("--batch", type=click.IntRange(1), help="Of --model: its batch size.")
-@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", help="Of --model: its precision.")
+@click.option(
+    "--precision", type=click.Choice(["fp32", "fp16", "tf32"]), default="fp32", help="Of --model: its precision."
+)
 @target
 @click.option("--fingerprint", metavar="ID", help="The records of this fingerprint [default: this machine's].")
 @click.option("--remeasure", is_flag=True, help="Measure them, and compare with what they claim.")

@@ -109,7 +109,9 @@ def tune(models: Sequence[str], json: str | None, **options: Any) -> None:
 @click.argument("model")
 @target
 @click.option("--batch", type=click.IntRange(1), help="Batch size [default: the model's, or 1].")
-@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True, help="Precision.")
+@click.option(
+    "--precision", type=click.Choice(["fp32", "fp16", "tf32"]), default="fp32", show_default=True, help="Precision."
+)
 @io_precision
 @shape
 @click.option(

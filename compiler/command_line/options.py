@@ -37,7 +37,7 @@ shape = click.option(
 )
 batches = click.option("--batch", "batches", metavar="1,48", help="Batch sizes [default: the model's, or 1].")
 precisions = click.option(
-    "--precision", "precisions", default="fp32", show_default=True, metavar="fp32,fp16", help="Precisions."
+    "--precision", "precisions", default="fp32", show_default=True, metavar="fp32,fp16,tf32", help="Precisions."
 )
 dump = click.option(
     "--dump", metavar="DIR", type=click.Path(file_okay=False), help="Write the IR after each phase to DIR."

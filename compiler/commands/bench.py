@@ -30,6 +30,7 @@ from compiler.errors import EdgetuneError, UsageError
 from compiler.frontend.model import Model
 from compiler.package import Package
 from compiler.places import must_replace
+from compiler.precision import must_have
 from compiler.report import format as fmt
 from compiler.report.bench import show_aa, show_bench, show_profile
 from compiler.report.output import Output
@@ -237,6 +238,7 @@ def compiled(
     from compiler.frontend import load
 
     target = place.target(options.target, options.threads)
+    must_have(target, precision)
     must_run(target, "measure", place.machine)
     step(f"Loading {source}")
     model = load(source, batch=batch, shapes=parse.shapes(options.shapes) or None, seed=options.seed)

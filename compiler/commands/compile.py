@@ -51,7 +51,7 @@ def compile_(
 
     must_agree(logs, zero_trial)
     if device.local:  # what is wrong is said before anything is asked of a board
-        must_compile(THIS_MACHINE.target(target, threads))
+        must_compile(THIS_MACHINE.target(target, threads), precision)
     wanted = parse.shapes(shapes)
     must_be_model(source)
     if path is not None:
@@ -60,7 +60,7 @@ def compile_(
         make_folder(Path(dump), "--dump")
     with steps(output) as step, opened_place(device, step) as place:
         chosen = place.target(target, threads)
-        must_compile(chosen)
+        must_compile(chosen, precision)
         if target == "native":
             place.must_have_cpus(threads)
         elif place.why_not_run(chosen) is None and not _has_cpus(chosen, place):

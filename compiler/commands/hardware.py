@@ -5,6 +5,7 @@ from __future__ import annotations
 import targets
 from compiler.errors import EdgetuneError, UsageError
 from compiler.packaging.manifest import Manifest, tensor_bytes
+from compiler.precision import must_have
 from compiler.report import format as fmt
 from targets import cpuinfo
 
@@ -18,8 +19,10 @@ def find_target(name: str, threads: int | None = None, machine: targets.Machine 
         raise UsageError(str(error)) from None
 
 
-def must_compile(target: targets.Target) -> None:
-    """Raises UsageError where no package can be built for `target` here, saying what is missing."""
+def must_compile(target: targets.Target, precision: str = "fp32") -> None:
+    """Raises UsageError where no package can be built for `target` here, or none in this precision, saying what is
+    missing."""
+    must_have(target, precision)
     why = targets.why_not_compile(target)
     if why is not None:
         raise UsageError(f"cannot compile for {target.name} here: {why}")

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable
 
 from compiler.errors import UsageError
+from compiler.precision import PRECISIONS
 
-PRECISIONS = ("fp32", "fp16")
 _MAX_DIMENSION = 2**31 - 1
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII)
 

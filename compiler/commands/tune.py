@@ -20,6 +20,7 @@ from compiler.commands.store import opened_store
 from compiler.errors import EdgetuneError, UsageError
 from compiler.frontend.model import Model
 from compiler.places import make_folder
+from compiler.precision import must_have
 from compiler.report import format as fmt
 from compiler.report.output import Output
 from compiler.report.steps import Steps, steps
@@ -106,6 +107,8 @@ def tune(sources: Sequence[str], output: Output, options: TuneOptions) -> None:
         with steps(output) as step:
             place = stack.enter_context(opened_place(options.device, step))
             target = _target(place, options)
+            for precision in parse.precisions(options.precisions):
+                must_have(target, precision)
             jobs = list(_jobs(sources or DEFAULT_MODELS, options, step))
         if options.tasks == LIST:
             _list_tasks(jobs, target, output)

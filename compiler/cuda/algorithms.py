@@ -16,9 +16,11 @@ BYTE = 12.0
 LAUNCHES = 3e7
 
 
-def chooser(storage: str) -> Choose:
-    """The choice for a model whose weights are stored in this type: in FP16 only the direct one uses tensor cores."""
-    return (lambda index, conv: Algorithm.DIRECT) if storage == HALF else (lambda index, conv: cheapest(conv))
+def chooser(storage: str, tf32: bool = False) -> Choose:
+    """The choice for a model whose weights are stored in this type, its factors rounded to TF32 or not: only the direct
+    one uses tensor cores."""
+    on_tensor_cores = tf32 or storage == HALF
+    return (lambda index, conv: Algorithm.DIRECT) if on_tensor_cores else (lambda index, conv: cheapest(conv))
 
 
 def cheapest(conv: Convolution) -> Algorithm:

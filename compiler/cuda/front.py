@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compiler.build import front, storage_of
+from compiler.build import front
 from compiler.cuda.algorithms import chooser
 from compiler.half_front import half_front
+from compiler.precision import storage_of
 
 if TYPE_CHECKING:
     import tvm
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from compiler.graph.pipeline import Dump, Lowered, Phase
     from compiler.graph.variants import Variants
 
-HALF = "float16"
+HALF, TF32 = "float16", "tf32"
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,13 @@ def lower_for_gpus(
     model: Model, precision: str = "fp32", io_precision: str = "fp32", dump: Path | None = None
 ) -> LoweredForGpus:
     """`model` as the kernels of a GPU. In FP16 activations are kept in FP16, too, but for tensors that it cannot hold.
+    In TF32 all is FP32 but the factors of matrix products, on GPUs that multiply them.
 
     Raises EdgetuneError for a model that cannot be imported or, in FP16, not be computed by ONNX Runtime.
     """
     storage = storage_of(precision)
     laid_out, dumper, kept_fp32 = front_for_gpus(model, precision, io_precision, dump)
-    lowered = lower_kernels(laid_out, storage, dump=dumper)
+    lowered = lower_kernels(laid_out, storage, dump=dumper, tf32=precision == TF32)
     return LoweredForGpus(lowered, kept_fp32, dumper)
 
 
@@ -54,9 +57,8 @@ def expand_for_gpus(model: Model, precision: str, dump: Path | None = None) -> V
     from compiler.graph.algorithms import Algorithm
 
     laid_out, dumper, _ = front_for_gpus(model, precision, "fp32", dump)
-    return variants.expand(
-        laid_out, storage_of(precision), dump=dumper, lower=lower_kernels, algorithms=(Algorithm.DIRECT,)
-    )
+    lower = partial(lower_kernels, tf32=precision == TF32)
+    return variants.expand(laid_out, storage_of(precision), dump=dumper, lower=lower, algorithms=(Algorithm.DIRECT,))
 
 
 def lower_kernels(
@@ -65,12 +67,14 @@ def lower_kernels(
     _: Choose | None = None,
     dump: Phase | None = None,
     fill: Fill | None = None,
+    tf32: bool = False,
 ) -> Lowered:
     """`graph.pipeline.lower` as GPUs want it: algorithms are theirs, whatever is asked for, and nothing is filled:
     threads leave out what there is too much of."""
     from compiler.graph import pipeline
 
-    return pipeline.lower(laid_out, storage, chooser(storage), dump, only_marked=storage == HALF, sums_in_parts=False)
+    choose = chooser(storage, tf32)
+    return pipeline.lower(laid_out, storage, choose, dump, only_marked=storage == HALF, sums_in_parts=False, tf32=tf32)
 
 
 def front_for_gpus(

@@ -67,17 +67,19 @@ def lower(
     fill: Fill = unfilled,
     only_marked: bool = False,
     sums_in_parts: bool = True,
+    tf32: bool = False,
 ) -> Lowered:
     """Phase 2: operators become kernels, kernels are fused. `mod`, from `lay_out`, may be lowered several times.
 
     `storage` is what weights are kept as, `fill` how many channels fill the vectors of the target. `only_marked`:
     weights of other operators than `half_activations` marked stay float32. `sums_in_parts`: long sums are made in two
-    steps, which rounds less; on a GPU many threads do that anyway.
+    steps, which rounds less; on a GPU many threads do that anyway. `tf32`: the factors of matrix products may be
+    rounded to TF32.
     """
-    legalizer = Legalizer(storage, chooser, fill, only_marked, sums_in_parts)
+    legalizer = Legalizer(storage, chooser, fill, only_marked, sums_in_parts, tf32)
     with tvm.target.Target("llvm"):  # sorting and scanning have no kernel but those of a kind of target
         mod = relax.backend.DispatchSortScan()(mod)
-    mod = grouped_conv(mod, fill, legalizer.weight)
+    mod = grouped_conv(mod, fill, legalizer.weight, legalizer.factors)
     mod = legalizer.run(mod)
     if dump:
         dump(mod, "legalized")

@@ -68,6 +68,8 @@ def replay(trace: str, mod: tvm.IRModule) -> Schedule:
     check_trace(value)
     named = [str(attributes[0]) for name, _, attributes, _ in value[0] if name == "Tensorize"]
     if named:
+        if not schedules.cuda.may_name(named, mod):
+            raise EdgetuneError("the trace rounds factors to TF32, and the kernel is FP32")
         schedules.cuda.register_intrinsics(named)
     schedule = Schedule(mod, error_render_level="none")
     try:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import targets
-from compiler.build import storage_of
 from compiler.errors import EdgetuneError, UsageError
+from compiler.precision import must_have, storage_of
 from compiler.scratch import scratch_folder
 from compiler.tuning.alternate import Alternation
 from compiler.tuning.budget import Budget
@@ -36,7 +36,11 @@ def list_tasks(model: Model, target: targets.Target, precision: str = "fp32") ->
 
 
 def expand(model: Model, target: targets.Target, precision: str = "fp32", dump: Path | None = None) -> Variants:
-    """`model` taken apart into layers and, for each, the kernels that may compute it."""
+    """`model` taken apart into layers and, for each, the kernels that may compute it.
+
+    Raises UsageError where the target does not have the precision.
+    """
+    must_have(target, precision)
     from compiler.tvm_setup import prepare
 
     prepare(target.kind)
@@ -96,7 +100,7 @@ def tune(
             reason = why_driver_is_too_old()
         if reason is not None:
             raise EdgetuneError(reason)
-    storage_of(precision)
+    must_have(target, precision)
     with ExitStack() as stack:
         # The workers load TVM while the model is taken apart here.
         if builder is None:

@@ -6,10 +6,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
+import tvm
 from tvm import s_tir
 
 from . import elementwise, gemm, gemv, half, intrinsics, rows, tensor, window, winograd
-from .blocks import NotApplicable
+from .blocks import NotApplicable, root_blocks
+from .factors import TF32
 from .gpu import Gpu
 
 _HALF = re.compile(r"edgetune\.half\.([24])x([24])")
@@ -28,6 +30,15 @@ def register_intrinsics(names: Iterable[str]) -> None:
             half.multiply(int(size[1]), int(size[2]))
         elif name in intrinsics.NAMES:
             intrinsics.register()
+
+
+def may_name(names: Iterable[str], mod: tvm.IRModule) -> bool:
+    """Whether a schedule of the kernel in `mod` may use these tensor intrinsics: none that rounds factors to TF32 where
+    the kernel does not say that they may be."""
+    if not any(name.startswith(TF32.intrinsic("")) for name in names):
+        return True
+    sch = s_tir.Schedule(mod, error_render_level="none")
+    return any(tensor.may_be_tf32(sch.get(block)) for block in root_blocks(sch))
 
 
 def spaces(sch: s_tir.Schedule, gpu: Gpu) -> list[Space]:

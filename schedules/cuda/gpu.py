@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .factors import HALF, Factors
+
 WARP = 32
 STATIC_SHARED = 48 * 1024  # bytes a block may declare; more has to be asked for when it is launched
 MAX_THREADS = 1024
@@ -34,6 +36,12 @@ class Gpu:
     def asynchronous(self) -> bool:
         """Whether it copies to shared memory without passing through registers (cp.async)."""
         return self.sm >= 80
+
+    def rate(self, factors: Factors) -> int:
+        """Multiply-adds of `factors` into FP32 on tensor cores a cycle and multiprocessor; 0 where it has none."""
+        if factors is HALF:
+            return self.tensor_fma
+        return self.tensor_fma // 2 if self.sm >= 80 else 0  # of TF32, by all data sheets half of FP16's
 
     @property
     def half_pairs(self) -> bool:

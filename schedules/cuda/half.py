@@ -21,13 +21,13 @@ from tvm.s_tir.schedule import SBlockRV
 from tvm.script import from_source
 from tvm.script import tirx as script
 
-from . import gemm, product, tensor, tiles
+from . import factors, gemm, product, tensor, tiles
 from .blocks import VECTOR, NotApplicable, is_reduction, root_blocks
 from .elementwise import schedule_rest
 from .gpu import Gpu
 from .inlining import inline_before, inline_behind
 
-STORED = tensor.STORED
+STORED = factors.HALF.dtype
 WIDE = (4, 8)  # elements of each factor that a thread copies at once; the first are written apart from each other
 VARIANTS = 6  # tiles offered to the search
 

@@ -1,8 +1,13 @@
 """Tensor intrinsics: what a warp does at once on tensor cores, on tiles of 16 x 16 elements.
 
 TVM registers some 150 of these when `tvm.s_tir.tensor_intrin` is imported, which takes half a minute; these are the
-five that the schedules here use. Code generation writes them as functions of `nvcuda::wmma`, for which
+few that the schedules here use. Code generation writes them as functions of `nvcuda::wmma`, for which
 `compiler/cuda/fragments.py` has an implementation of its own.
+
+Code generation knows tiles of FP32 only as sums, and wants all tiles of a product to say the same three sizes. Tiles of
+TF32 are sums whose third size, which means nothing, tells the first factor's from the second's, so that they are of
+types of their own; they are multiplied by a function that it does not look into. What loads them rounds data to TF32,
+which the description of the intrinsic does not say.
 """
 
 from __future__ import annotations
@@ -14,17 +19,19 @@ from tvm.s_tir import TensorIntrin
 from tvm.script import from_source
 from tvm.script import tirx as script
 
+from .factors import ALL, HALF, Factors
+
 SIDE = 16  # rows, columns and terms of the sum of a tile
 SHARED = "shared.dyn"  # of factors
 STAGED = "shared"  # of the result: of one scope, TVM would lay it over FP16 and refuse to access that as FP32
-FIRST, SECOND, SUMS = "wmma.matrix_a", "wmma.matrix_b", "wmma.accumulator"
+SUMS = "wmma.accumulator"
+TAGS = (8, 4)  # the third size of tiles of TF32, of the first factor and of the second
 
-LOAD_FIRST = "edgetune.tile.load_first"
-LOAD_SECOND = "edgetune.tile.load_second"
 ZERO = "edgetune.tile.zero"
-MULTIPLY = "edgetune.tile.multiply"
 STORE = "edgetune.tile.store"
-NAMES = frozenset((LOAD_FIRST, LOAD_SECOND, ZERO, MULTIPLY, STORE))
+LOADS = ("load_first", "load_second")
+MULTIPLY = "multiply"
+NAMES = frozenset((ZERO, STORE, *(factors.intrinsic(step) for factors in ALL for step in (*LOADS, MULTIPLY))))
 
 
 class _Tile(NamedTuple):
@@ -47,22 +54,12 @@ class _Tile(NamedTuple):
         return f"{offset} // {stride} // 16 * ({stride} // 16) + {offset} % {stride} // 16"
 
 
-_A, _B, _SUM = _Tile("A", "float16", FIRST), _Tile("B", "float16", SECOND), _Tile("D", "float32", SUMS)
+_SUM = _Tile("D", "float32", SUMS)
 
 
 @lru_cache(maxsize=1)
 def register() -> None:
     """Make the intrinsics known to TVM, by the names above. Cheap when repeated."""
-    narrow, wide = _Tile("S", "float16", SHARED), _Tile("S", "float32", STAGED)
-    for name, tile in ((LOAD_FIRST, _A), (LOAD_SECOND, _B)):
-        target = f"{tile.name}.data, 16, 16, 16, {tile.fragment}"
-        _register(
-            name,
-            (narrow, tile),
-            reads=(narrow,),
-            body=f"{tile.name}[vi, vj] = S[vi, vj]",
-            call=f'T.tvm_load_matrix_sync({target}, S.access_ptr("r"), S1, "row_major", dtype="void")',
-        )
     sums = f"D.data, 16, 16, 16, {_SUM.fragment}"
     _register(
         ZERO,
@@ -71,20 +68,46 @@ def register() -> None:
         body="D[vi, vj] = T.float32(0)",
         call=f'T.tvm_fill_fragment({sums}, T.float32(0), dtype="void")',
     )
+    staged = _Tile("S", "float32", STAGED)
     _register(
         STORE,
-        (_SUM, wide),
+        (_SUM, staged),
         reads=(_SUM,),
         body="S[vi, vj] = D[vi, vj]",
         call=f'T.tvm_store_matrix_sync({sums}, S.access_ptr("w"), S1, "row_major", dtype="void")',
     )
-    pairs = ", ".join(f"{tile.name}.data, {tile.fragment}" for tile in (_SUM, _A, _B, _SUM))
+    for factors in ALL:
+        _register_factors(factors)
+
+
+def _register_factors(factors: Factors) -> None:
+    """The intrinsics of one type of factors."""
+    piece = _Tile("S", factors.dtype, SHARED)
+    first, second = (_Tile(name, factors.dtype, scope) for name, scope in zip("AB", factors.scopes, strict=True))
+    tags = (16, 16) if factors is HALF else TAGS
+    for step, tile, tag in zip(LOADS, (first, second), tags, strict=True):
+        target = f"{tile.name}.data, 16, 16, {tag}, {tile.fragment}"
+        _register(
+            factors.intrinsic(step),
+            (piece, tile),
+            reads=(piece,),
+            body=f"{tile.name}[vi, vj] = S[vi, vj]",
+            call=f'T.tvm_load_matrix_sync({target}, S.access_ptr("r"), S1, "row_major", dtype="void")',
+        )
+    if factors is HALF:
+        pairs = ", ".join(f"{tile.name}.data, {tile.fragment}" for tile in (_SUM, first, second, _SUM))
+        call = f'T.tvm_mma_sync({pairs}, dtype="void")'
+        term = 'T.Cast("float32", A[vi, vk]) * T.Cast("float32", B[vk, vj])'
+    else:
+        pairs = ", ".join(f"{tile.name}.data, {tile.fragment}" for tile in (_SUM, first, second))
+        call = f'T.cuda.func_call("nvcuda::wmma::multiply", {pairs}, source_code="")'
+        term = "A[vi, vk] * B[vk, vj]"
     _register(
-        MULTIPLY,
-        (_A, _B, _SUM),
-        reads=(_SUM, _A, _B),
-        body='D[vi, vj] = D[vi, vj] + T.Cast("float32", A[vi, vk]) * T.Cast("float32", B[vk, vj])',
-        call=f'T.tvm_mma_sync({pairs}, dtype="void")',
+        factors.intrinsic(MULTIPLY),
+        (first, second, _SUM),
+        reads=(_SUM, first, second),
+        body=f"D[vi, vj] = D[vi, vj] + {term}",
+        call=call,
         summed=True,
     )
 

@@ -1,5 +1,7 @@
-"""Matrix products on tensor cores: convolutions (dense, grouped) and fully connected layers of several rows, whose
-weights are stored in FP16. Their data is rounded to FP16 on the way, where it is not that already; sums are FP32.
+"""Matrix products on tensor cores: convolutions (dense, grouped) and fully connected layers of several rows. Sums are
+FP32. Factors are FP16 where weights are stored in that; data is rounded to it on the way, where it is not that already.
+Or they are TF32 where the kernel says that they may be: weights were rounded when they were stored, and data is when
+it is loaded into registers.
 
 blocks over (group, rows, columns, part of the sum), warps over tiles of the block's result
     sums in registers = 0
@@ -9,8 +11,8 @@ blocks over (group, rows, columns, part of the sum), warps over tiles of the blo
             tiles of both pieces into registers, sums += row tile x column tile
     for each 16 rows of a warp: through shared memory, so that vectors are written, and the fused epilogue
 
-From sm_80 on pieces that are FP16 already are copied asynchronously; others pass through registers, which are filled
-before and emptied behind the multiplications of the step before.
+From sm_80 on pieces that are of the factors' type in memory are copied asynchronously; others pass through registers,
+which are filled before and emptied behind the multiplications of the step before.
 """
 
 from __future__ import annotations
@@ -25,15 +27,17 @@ from tvm.sym import detect_linear_equation
 from . import gemm, intrinsics, product, tensor_tiles, tiles
 from .blocks import VECTOR, NotApplicable, count, extent, is_reduction, kernel_of, root_blocks
 from .elementwise import schedule_rest
+from .factors import HALF, TF32, Factors
 from .gpu import WARP, Gpu
 from .inlining import inline_before, inline_behind
 from .intrinsics import SHARED, SIDE
 from .tensor_tiles import TensorTile
 
-STORED = "float16"
+FACTORS = "edgetune.factors"  # of a kernel: what its factors may be rounded to
 WIDEN = ("widen", "widen_data")  # kernels of blocks that widen a factor
 VARIANTS = 8  # tiles offered to the search
 BYTES = 16  # that a thread copies at once
+LEAST_BYTES = 4  # that it can copy asynchronously
 UNROLL_STEPS = (16, 64, 512)  # offered to the search: how long a body the compiler unrolls loops to
 
 
@@ -42,15 +46,31 @@ def spaces(sch: s_tir.Schedule, gpu: Gpu) -> list[Callable[[s_tir.Schedule], Non
     if not gpu.tensor_fma:
         raise NotApplicable("no tensor cores")
     anchor, kind = gemm.anchor_of(sch)
+    factors = factors_of(sch, anchor)
+    if factors is None:
+        raise NotApplicable("weights are not stored in FP16, and factors may not be rounded")
+    if not gpu.rate(factors):
+        raise NotApplicable("no tensor cores for TF32")
     if any(is_reduction(sch, b) and sch.get(b).name_hint != sch.get(anchor).name_hint for b in root_blocks(sch)):
         raise NotApplicable("a second reduction")
-    if stored_type(sch, anchor, 1) != STORED:
-        raise NotApplicable("weights are not stored in FP16")
     described = product.describe(sch, anchor, product.ROLES[kind], gemm.groups_of(sch, anchor))
     if described.m == 1 or described.n == 1:
         raise NotApplicable("a product with a vector")
-    found = tensor_tiles.tensor_tiles(described, gpu, asynchronous=copied(sch, anchor, described, gpu))
+    asynchronous = copied(sch, anchor, described, factors, gpu)
+    found = tensor_tiles.tensor_tiles(described, gpu, asynchronous, factors)
     return [partial(schedule, tile=tile, gpu=gpu) for tile in found[:VARIANTS]]
+
+
+def factors_of(sch: s_tir.Schedule, anchor: SBlockRV) -> Factors | None:
+    """What the factors of a product are on tensor cores; None where it is to be computed in FP32."""
+    if stored_type(sch, anchor, 1) == HALF.dtype:
+        return HALF
+    return TF32 if may_be_tf32(sch.get(anchor)) else None
+
+
+def may_be_tf32(block: s_tir.SBlock) -> bool:
+    """Whether a block's factors may be rounded to TF32."""
+    return str(block.annotations.get(FACTORS, "")) == "tf32"
 
 
 def stored_type(sch: s_tir.Schedule, anchor: SBlockRV, index: int) -> str:
@@ -70,14 +90,16 @@ def inline_widened(sch: s_tir.Schedule, anchor: SBlockRV) -> None:
             sch.compute_inline(producer)
 
 
-def copied(sch: s_tir.Schedule, anchor: SBlockRV, described: tiles.Product, gpu: Gpu) -> bool:
-    """Whether the pieces can be copied asynchronously: both factors FP16 in memory, neighbours for 4 bytes at least."""
+def copied(sch: s_tir.Schedule, anchor: SBlockRV, described: tiles.Product, factors: Factors, gpu: Gpu) -> bool:
+    """Whether the pieces can be copied asynchronously: both factors are in memory what they are when multiplied, and
+    neighbours for 4 bytes at least."""
+    least = LEAST_BYTES // factors.bytes
     return (
         gpu.asynchronous
-        and neighbours(sch, anchor)
-        and stored_type(sch, anchor, 0) == stored_type(sch, anchor, 1) == STORED
-        and described.depth_unit % 2 == 0
-        and described.n % 2 == 0
+        and (least == 1 or neighbours(sch, anchor))
+        and stored_type(sch, anchor, 0) == stored_type(sch, anchor, 1) == factors.dtype
+        and described.depth_unit % least == 0
+        and described.n % least == 0
     )
 
 
@@ -88,9 +110,9 @@ def neighbours(sch: s_tir.Schedule, anchor: SBlockRV) -> bool:
     return bool(detect_linear_equation(channel, [block.iter_vars[-1].var]))
 
 
-def _width(unit: int, dtype: str) -> int:
-    """Elements of `dtype` that a thread copies at once, of which `unit` are neighbours."""
-    width = BYTES // (2 if dtype == STORED else 4)
+def _width(unit: int, size: int) -> int:
+    """Elements of `size` bytes that a thread copies at once, of which `unit` are neighbours."""
+    width = BYTES // size
     while unit % width:
         width //= 2
     return width
@@ -103,6 +125,7 @@ def _widens(sch: s_tir.Schedule, block: SBlockRV) -> bool:
 def schedule(sch: s_tir.Schedule, tile: TensorTile, gpu: Gpu) -> None:
     """Schedule a product with `tile`, whatever the model thinks of it."""
     intrinsics.register()
+    factors = tile.factors
     anchor, kind = gemm.anchor_of(sch)
     roles = product.ROLES[kind]
     inline_widened(sch, anchor)
@@ -111,13 +134,14 @@ def schedule(sch: s_tir.Schedule, tile: TensorTile, gpu: Gpu) -> None:
         product.split_groups(sch, anchor, groups)
         roles = product.ROLES["grouped"]
     described = product.describe(sch, anchor, roles)
-    asynchronous = copied(sch, anchor, described, gpu)
+    asynchronous = copied(sch, anchor, described, factors, gpu)
+    widest = max(factors.bytes, 2 if str(sch.get(anchor).reads[0].source.dtype) == HALF.dtype else 4)
     widths = (
-        _width(described.depth_unit if neighbours(sch, anchor) else 1, str(sch.get(anchor).reads[0].source.dtype)),
-        _width(described.n, STORED),
+        _width(described.depth_unit if neighbours(sch, anchor) else 1, widest),
+        _width(described.n, factors.bytes),
     )
     name = sch.get(anchor).name_hint
-    product.as_product(sch, anchor, roles, rows_first=True, dtype=STORED)
+    product.as_product(sch, anchor, roles, rows_first=True, dtype=factors.dtype)
     sch.pad_einsum(anchor, [1, tile.rows, tile.columns, tile.depth * tile.parts])
     if tile.parts > 1:
         part, _ = sch.split(sch.get_loops(anchor)[-1], [tile.parts, None])
@@ -160,10 +184,10 @@ def _tiled(
     sch.reverse_compute_at(sums, warp, preserve_unit_loops=True)
 
     pieces = [_to_shared(sch, whole, index, k_step, tile, wide) for index, wide in enumerate(widths)]
-    for index, name in enumerate((intrinsics.LOAD_FIRST, intrinsics.LOAD_SECOND)):
-        fragment = sch.cache_read(whole, index, (intrinsics.FIRST, intrinsics.SECOND)[index])
+    for index, step in enumerate(intrinsics.LOADS):
+        fragment = sch.cache_read(whole, index, tile.factors.scopes[index])
         sch.compute_at(fragment, k_near, preserve_unit_loops=True)
-        _by_tiles(sch, fragment, name)
+        _by_tiles(sch, fragment, tile.factors.intrinsic(step))
     for piece in pieces:
         inline_before(sch, piece)
     _write_out(sch, sums, written, tile, described, with_epilogue)
@@ -176,7 +200,7 @@ def _tiled(
         sch.unroll(loop)
     init = sch.decompose_reduction(whole, k_step)
     sch.tensorize(sch.get_loops(sch.get_child_blocks(init)[0])[-2], intrinsics.ZERO)
-    sch.tensorize(sch.get_loops(anchor)[-3], intrinsics.MULTIPLY)
+    sch.tensorize(sch.get_loops(anchor)[-3], tile.factors.intrinsic(intrinsics.MULTIPLY))
 
 
 def _to_shared(sch: s_tir.Schedule, whole: SBlockRV, index: int, at: LoopRV, tile: TensorTile, wide: int) -> SBlockRV:
@@ -185,14 +209,14 @@ def _to_shared(sch: s_tir.Schedule, whole: SBlockRV, index: int, at: LoopRV, til
     sch.compute_at(block, at, preserve_unit_loops=True)
     loops = sch.get_loops(block)[-2:]
     total = count([extent(sch, loop) for loop in loops])
-    while wide > 2 and total % (wide * tile.threads):
+    while wide * tile.factors.bytes > LEAST_BYTES and total % (wide * tile.threads):
         wide //= 2
     _, y, x, vector = sch.split(sch.fuse(*loops), [None, tile.warps, WARP, wide])
     sch.bind(y, "threadIdx.y")
     sch.bind(x, "threadIdx.x")
     if wide > 1:
         sch.vectorize(vector)
-    sch.storage_align(block, 0, axis=-2, factor=SIDE, offset=tensor_tiles.PADDING)
+    sch.storage_align(block, 0, axis=-2, factor=SIDE, offset=tile.factors.paddings[index])
     return block
 
 

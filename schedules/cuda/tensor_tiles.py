@@ -10,15 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import tiles
+from .factors import HALF, Factors
 from .gpu import STATIC_SHARED, WARP, Gpu
 from .intrinsics import SIDE
 
 BASE_REGISTERS = 48  # of addresses, predicates and pieces on their way
-PADDING = 8  # halves behind a row of a piece: rows then begin in different banks
 STAGED_PADDING = 4  # floats behind a row of the result in shared memory
 MOST_REGISTERS = 232  # by the estimate, which may be some too few, of 255
-HALF = 2  # bytes
-MULTIPLICATIONS = 16  # of 16 x 8 x 16 that a multiprocessor needs at once to hide the time that each takes
+MULTIPLICATIONS = 16  # of `mma.sync` that a multiprocessor needs at once to hide the time that each takes
 TENSOR_CORES = 4  # of a multiprocessor, each with warps of its own
 START_CYCLES = 1000.0  # until the first pieces have arrived
 STEP_CYCLES = 40.0  # of warps that wait for each other
@@ -38,6 +37,7 @@ class TensorTile:
     depth: int
     stages: int
     parts: int = 1
+    factors: Factors = HALF
 
     @property
     def rows(self) -> int:
@@ -58,7 +58,9 @@ class TensorTile:
     @property
     def piece_bytes(self) -> int:
         """Shared memory of the pieces in all their versions, which is asked for at the launch."""
-        return HALF * self.stages * (self.rows * (self.depth + PADDING) + self.depth * (self.columns + PADDING))
+        behind, below = self.factors.paddings
+        elements = self.rows * (self.depth + behind) + self.depth * (self.columns + below)
+        return self.factors.bytes * self.stages * elements
 
     @property
     def staged_bytes(self) -> int:
@@ -77,12 +79,13 @@ class TensorTile:
     @property
     def registers(self) -> int:
         """About how many a thread needs."""
-        return BASE_REGISTERS + 8 * self.tiles_m * self.tiles_n + 4 * (self.tiles_m + self.tiles_n)
+        of_factors = self.factors.registers * (self.tiles_m + self.tiles_n)
+        return BASE_REGISTERS + 8 * self.tiles_m * self.tiles_n + of_factors
 
     @property
     def carried_registers(self) -> int:
         """How many it needs besides for pieces that pass through them."""
-        return -(-(self.rows + self.columns) * self.depth // (2 * self.threads))
+        return -(-(self.rows + self.columns) * self.depth * self.factors.bytes // (4 * self.threads))
 
 
 # (warps along m, along n, tiles of 16 x 16 of a warp along m, along n)
@@ -107,7 +110,7 @@ _SHAPES = (
 )
 
 
-def tensor_tiles(product: tiles.Product, gpu: Gpu, asynchronous: bool) -> list[TensorTile]:
+def tensor_tiles(product: tiles.Product, gpu: Gpu, asynchronous: bool, factors: Factors = HALF) -> list[TensorTile]:
     """The tiles that fit on `gpu`, the one that the model takes for the fastest first.
 
     `asynchronous`: pieces are copied to shared memory as they are, without passing through registers.
@@ -118,7 +121,7 @@ def tensor_tiles(product: tiles.Product, gpu: Gpu, asynchronous: bool) -> list[T
             for parts in tiles.parts_of(product, depth):
                 steps = -(-product.k // depth) // parts
                 for stages in stages_of(steps, asynchronous):
-                    tile = TensorTile(*shape, depth, stages, parts)
+                    tile = TensorTile(*shape, depth, stages, parts, factors)
                     cost = cycles(product, tile, gpu, asynchronous)
                     if cost is not None:
                         found.append((cost, len(found), tile))
@@ -146,15 +149,16 @@ def cycles(product: tiles.Product, tile: TensorTile, gpu: Gpu, asynchronous: boo
     """
     registers = tile.registers + (0 if asynchronous else tile.carried_registers)
     resident = gpu.resident(tile.threads, registers, tile.shared_bytes, gpu.block_shared_bytes)
-    if not resident or not gpu.tensor_fma or registers > MOST_REGISTERS or not tile.launchable:
+    rate, size = gpu.rate(tile.factors), tile.factors.bytes
+    if not resident or not rate or registers > MOST_REGISTERS or not tile.launchable:
         return None
     blocks = product.groups * -(-product.m // tile.rows) * -(-product.n // tile.columns) * tile.parts
     steps = -(-product.k // tile.depth) // tile.parts
     terms = steps * tile.depth
-    multiply = tile.rows * tile.columns * terms / gpu.tensor_fma
+    multiply = tile.rows * tile.columns * terms / rate
     read = tile.warps * (tile.tiles_m + tile.tiles_n) * SIDE
-    shared = HALF * terms * (read + tile.rows + tile.columns) / tiles.SHARED_BYTES_PER_CYCLE
-    cache = HALF * terms * (tile.rows + tile.columns) / tiles.CACHE_BYTES_PER_CYCLE
+    shared = size * terms * (read + tile.rows + tile.columns) / tiles.SHARED_BYTES_PER_CYCLE
+    cache = size * terms * (tile.rows + tile.columns) / tiles.CACHE_BYTES_PER_CYCLE
     slowest = max(multiply, shared, cache)
     one = slowest + tiles.UNHIDDEN * (multiply + shared + cache - slowest)
     out = tile.rows * tile.columns * 4.0 / tiles.CACHE_BYTES_PER_CYCLE

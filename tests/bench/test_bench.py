@@ -110,6 +110,8 @@ def test_beside_peers_with_tf32_each_line_says_what_it_is(package: Package, monk
     assert not Done([own]).has(Cell("small", 2, "fp32"), own.target, own.device, [])
     with pytest.raises(UsageError, match="--tf32 is for FP32, and small was compiled with fp16"):
         run.must_know_tf32(msgspec.structs.replace(manifest, precision="fp16"))
+    with pytest.raises(UsageError, match="beside small, of tf32, the peers may use TF32 anyway"):
+        run.must_know_tf32(msgspec.structs.replace(manifest, precision="tf32"))
 
 
 def test_without_the_model_the_manifests_verdict_counts(package: Package, tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ static void wait_for_copies(size_t left) {
 }
 
 static const half* rows[1024];
-static float factors[1024][12];  // of mma: eight of the first, four of the second
+static float factors[1024][12];  // of mma: eight of the first, four of the second; of TF32 four and two
 
 static unsigned two(half low, half high) {
   unsigned result;
@@ -210,6 +210,13 @@ static void wide(float* to, unsigned both) {
   memcpy(halves, &both, 4);
   to[0] = static_cast<float>(halves[0]);
   to[1] = static_cast<float>(halves[1]);
+}
+
+static float truncated(unsigned bits) {
+  bits &= 0xffffe000;
+  float result;
+  memcpy(&result, &bits, 4);
+  return result;
 }
 
 // A fiber's: the kernel for a thread of a block after another.
@@ -329,6 +336,29 @@ static void multiply(float* sums, const unsigned (&a)[4], unsigned b0, unsigned 
       const float* right = factors[first + column * 4 + k % 8 / 2] + 8;
       sum += static_cast<double>(left[2 * (row / 8 + k / 8 * 2) + k % 2]) * right[k / 8 * 2 + k % 2];
     }
+    sums[i] = static_cast<float>(sum);
+  }
+  wait_warp();
+}
+
+// To 10 bits behind the leading one, a half away from zero.
+static unsigned rounded(unsigned bits) { return (bits + 0x1000) & 0xffffe000; }
+
+// By "Matrix Fragments for mma.m16n8k8" of .tf32, which leaves out what lies behind these bits.
+static void multiply_tf32(float* sums, const unsigned* a, unsigned b0, unsigned b1) {
+  using namespace emulator;
+  float* mine = factors[current];
+  for (int i = 0; i < 4; ++i) mine[i] = truncated(a[i]);
+  mine[4] = truncated(b0);
+  mine[5] = truncated(b1);
+  wait_warp();
+  const int first = current / 32 * 32, lane = current % 32;
+  for (int i = 0; i < 4; ++i) {
+    const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+    double sum = sums[i];
+    for (int k = 0; k < 8; ++k)
+      sum += static_cast<double>(factors[first + row % 8 * 4 + k % 4][row / 8 + k / 4 * 2]) *
+             factors[first + column * 4 + k % 4][4 + k / 4];
     sums[i] = static_cast<float>(sum);
   }
   wait_warp();

@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("target")
-    parser.add_argument("precision", choices=("fp16", "fp32"))
+    parser.add_argument("precision", choices=("fp16", "fp32", "tf32"))
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every N-th product")
     options = parser.parse_args()
     prepare("cuda")

@@ -26,7 +26,15 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.mark.parametrize(
     ("name", "precision"),
-    [("jetson-tx1", "fp16"), ("jetson-orin", "fp32"), ("cuda-sm90", "fp16"), ("jetson-thor", "fp32")],
+    [
+        ("jetson-tx1", "fp16"),
+        ("jetson-orin", "fp32"),
+        ("cuda-sm90", "fp16"),
+        ("jetson-thor", "fp32"),
+        ("cuda-sm80", "tf32"),
+        ("jetson-orin", "tf32"),
+        ("cuda-sm120", "tf32"),
+    ],
 )
 def test_a_package_holds_machine_code_for_its_gpu(small: Path, name: str, precision: str, tmp_path: Path) -> None:
     target = targets.get(name)
@@ -98,3 +106,15 @@ def test_a_package_for_a_gpu_is_refused_without_one(small: Path, tmp_path: Path)
     for command in (("run", str(package)), ("verify", str(package)), ("bench", str(package))):
         error = one_line(edgetune_here(*command, check=None).stderr)
         assert "no NVIDIA GPU" in error and "cuda-sm86" in error
+
+
+def test_tf32_is_refused_in_one_line_where_there_is_none(small: Path) -> None:
+    for target, *command in (
+        ("cuda-sm75", "compile", "-o", "x.tar"),
+        ("cuda-sm75", "bench"),
+        ("native", "tune", "--tasks", "list"),
+        ("native", "logs", "show"),
+    ):
+        said = edgetune_here(*command, str(small), "--target", target, "--precision", "tf32", check=None)
+        assert said.returncode == 2
+        assert "has no TF32, which NVIDIA's GPUs have from sm_80 on" in one_line(said.stderr)

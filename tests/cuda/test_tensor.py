@@ -1,11 +1,12 @@
-"""The source of kernels for tensor cores, for FP16 in pairs and for Winograd, run on this machine's CPU, computes what
-it must. What warps do together is emulated by the layouts that NVIDIA documents; asynchronous copies arrive when they
-are waited for and not before."""
+"""The source of kernels for tensor cores, in FP16 and TF32, for FP16 in pairs and for Winograd, run on this machine's
+CPU, computes what it must. What warps do together is emulated by the layouts that NVIDIA documents; asynchronous copies
+arrive when they are waited for and not before."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import targets
 from compiler.cuda.source import lean
 from compiler.graph.scheduling import hardware_of, zero_trial
 from schedules.cuda import half, tensor, tiles, winograd
+from schedules.cuda.factors import TF32
 from schedules.cuda.tensor_tiles import TensorTile
 from targets import cuda_toolkit
 from tests.cuda.emulator import Program, cuda_source, run
@@ -56,6 +58,17 @@ NARROW: dict[str, Callable[[], Case]] = {
     "pairs": partial(half_conv, (1, 5, 5, 6), 10, pads=(1,)),
     "odd": partial(half_conv, (1, 5, 5, 5), 9, pads=(1,)),
     "dense": partial(half_dense, 5, 160, 48),
+}
+# Factors in FP32 that may be TF32; what neighbours there are decides how many bytes are copied at a time.
+TO_TF32: dict[str, Callable[[], Case]] = {
+    "3x3": partial(conv_case, (1, 6, 7, 32), 32, pads=(1,), factors="tf32"),
+    "tails, padding, strides": partial(
+        conv_case, (2, 7, 9, 8), 20, strides=(2, 1), pads=(1,), epilogue="residual", factors="tf32"
+    ),
+    "groups": partial(conv_case, (1, 6, 5, 24), 36, pads=(1,), groups=3, factors="tf32"),
+    "odd": partial(conv_case, (1, 7, 5, 3), 7, (5, 3), (2, 2), (2,), factors="tf32"),
+    "shuffled groups": partial(grouped_case, (1, 5, 6, 48), 3, 8, 8, shuffled=4, factors="tf32"),
+    "dense": partial(dense_case, 9, 96, 36, "residual", factors="tf32"),
 }
 ROUNDED = 2e-3  # of the largest value: both factors are rounded to 11 bits
 IN_PAIRS = 5e-3  # and sums of up to 16 products are
@@ -101,6 +114,25 @@ def test_pieces_are_copied_asynchronously(name: str, tile: str, backwards: bool,
     assert error_of(case, run(sch, case, ORIN.to_tvm(), tmp_path, backwards)) < case.tolerance
 
 
+@pytest.mark.parametrize(
+    ("name", "tile", "backwards"),
+    [
+        ("3x3", "128 x 128, three stages", True),
+        ("tails, padding, strides", "64 x 64", False),
+        ("groups", "three parts", True),
+        ("odd", "not pipelined", False),
+        ("shuffled groups", "one tile a warp, two parts", True),
+        ("dense", "four stages, two parts", False),
+    ],
+)
+def test_factors_are_rounded_to_tf32_and_to_nothing_less(name: str, tile: str, backwards: bool, tmp_path: Path) -> None:
+    """The reference's factors are rounded as well, so that the tolerance is FP32's."""
+    case = TO_TF32[name]()
+    sch = s_tir.Schedule(case.task, debug_mask="none")
+    tensor.schedule(sch, replace(TILES[tile], factors=TF32), hardware_of(ORIN))
+    assert error_of(case, run(sch, case, ORIN.to_tvm(), tmp_path, backwards)) < case.tolerance
+
+
 def test_no_wait_is_one_too_many_and_the_emulator_finds_every_missing_one(tmp_path: Path) -> None:
     """Of each wait for threads and for copies: without it, threads in one order or the other compute something else."""
     case = half_conv((1, 6, 7, 32), 32, pads=(1,))
@@ -125,6 +157,17 @@ def test_both_factors_are_copied_by_16_bytes_where_neighbours_are() -> None:
     assert kernel.count("ptx_cp_async_legacy_cg_16_2_2(") == 4  # the weights
     assert "wait_group_1()" in kernel  # while one piece is multiplied another is on its way
     assert "#include <mma.h>" not in lean(source)
+
+
+def test_factors_of_tf32_are_copied_by_16_bytes_where_neighbours_are() -> None:
+    case = conv_case((1, 14, 14, 64), 64, pads=(1,), factors="tf32")
+    sch = s_tir.Schedule(case.task, debug_mask="none")
+    tensor.schedule(sch, replace(TILES["64 x 64"], factors=TF32), hardware_of(ORIN))
+    source = cuda_source(sch.mod, ORIN.to_tvm())
+    kernel = source[source.index('extern "C"') :]
+    assert kernel.count("ptx_cp_async_legacy_pred_cg_16_4_4(") == 8
+    assert kernel.count("ptx_cp_async_legacy_cg_16_4_4(") == 8
+    assert "wait_group_1()" in kernel and "nvcuda::wmma::multiply(" in kernel
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import tvm
 
 import targets
 from compiler.bench.machine_code import Assembly, Loop, faults
-from compiler.build import compile_model, storage_of
+from compiler.build import compile_model
 from compiler.cpu_front import front_for_cpus
 from compiler.frontend import Model, random_inputs, run_reference
 from compiler.graph.algorithms import Algorithm, Convolution, candidates, choose
@@ -21,6 +21,7 @@ from compiler.graph.half_arithmetic import LONGEST, relative_cost, run_of
 from compiler.graph.pipeline import lower
 from compiler.graph.scheduling import cpu_hardware, zero_trial
 from compiler.graph.variants import Variants, expand
+from compiler.precision import storage_of
 from compiler.runtime.threads import ComputeThread
 from tests.command import edgetune_here
 from tests.graph.graphs import conv, module, node, run_library, values, weight

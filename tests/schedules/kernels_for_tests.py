@@ -21,6 +21,7 @@ from compiler.graph.kernels.padding import four
 from compiler.graph.kernels.pool2d import pool2d
 from compiler.graph.kernels.winograd import conv2d_winograd, transform_weight
 from compiler.graph.scheduling import as_task
+from compiler.graph.tf32 import to_tf32
 
 Array = np.ndarray
 
@@ -108,6 +109,11 @@ def conv2d_reference(
     return out
 
 
+def as_factors(factors: str | None, weight: Array, data: Array) -> tuple[Array, Array]:
+    """`weight` as the compiler stores it, and `data` as it is multiplied."""
+    return (to_tf32(weight), to_tf32(data)) if factors == "tf32" else (weight, data)
+
+
 def conv_case(
     shape: tuple[int, int, int, int],
     co: int,
@@ -119,16 +125,19 @@ def conv_case(
     epilogue: str | None = "relu",
     storage: str = "float32",
     kept: int | None = None,
+    factors: str | None = None,
 ) -> Case:
-    """A direct convolution of NHWC `shape`, `pads` as Relax gives them; only `kept` of the `co` channels come out."""
+    """A direct convolution of NHWC `shape`, `pads` as Relax gives them; only `kept` of the `co` channels come out.
+    With `factors` tf32 the reference's are rounded to that."""
     data = values(1, *shape)
     weight = (values(2, *kernel, shape[3] // groups, co) / np.sqrt(np.prod(kernel))).astype(storage)
+    weight, read = as_factors(factors, weight, data)
     sides = four(pads)
-    out = conv2d_reference(data, weight, strides, sides, dilation, groups)[..., :kept]
+    out = conv2d_reference(read, weight, strides, sides, dilation, groups)[..., :kept]
     behind, extra, expected = with_epilogue(epilogue, out)
 
     def compute(x: te.Tensor, w: te.Tensor, *more: te.Tensor) -> te.Tensor:
-        result = conv2d(x, w, strides, sides, dilation, groups, kept)
+        result = conv2d(x, w, strides, sides, dilation, groups, kept, factors)
         return behind(result, list(more)) if behind else result
 
     return task_case(compute, [data, weight, *extra], expected, weight=1)
@@ -171,19 +180,21 @@ def grouped_case(
     epilogue: str | None = "relu",
     storage: str = "float32",
     shuffled: int = 1,
+    factors: str | None = None,
 ) -> Case:
     """A convolution in groups of `channels` that are computed as `filled`, of data after a channel shuffle."""
     ci = shape[3] // groups
     data = values(1, *shape)
     weight = (values(2, *kernel, ci, groups, filled) / np.sqrt(np.prod(kernel))).astype(storage)
+    weight, read = as_factors(factors, weight, data)
     sides = four(pads)
     kept = weight[..., :channels].reshape(*kernel, ci, groups * channels)
-    turned = data.reshape(*shape[:3], shuffled, -1).swapaxes(3, 4).reshape(shape)
+    turned = read.reshape(*shape[:3], shuffled, -1).swapaxes(3, 4).reshape(shape)
     out = conv2d_reference(turned, kept, strides, sides, dilation, groups)
     behind, extra, expected = with_epilogue(epilogue, out.reshape(*out.shape[:3], groups, channels))
 
     def compute(x: te.Tensor, w: te.Tensor, *more: te.Tensor) -> te.Tensor:
-        result = conv2d_grouped(x, w, strides, sides, dilation, channels, shuffled)
+        result = conv2d_grouped(x, w, strides, sides, dilation, channels, shuffled, factors)
         return behind(result, list(more)) if behind else result
 
     return task_case(compute, [data, weight, *extra], expected, weight=1)
@@ -214,12 +225,20 @@ def winograd_case(
     return replace(made, tolerance=2e-3) if storage == "float16" else made
 
 
-def dense_case(m: int, k: int, n: int, epilogue: str | None = "relu", storage: str = "float32") -> Case:
+def dense_case(
+    m: int,
+    k: int,
+    n: int,
+    epilogue: str | None = "relu",
+    storage: str = "float32",
+    factors: str | None = None,
+) -> Case:
     data, weight = values(1, m, k), values(2, k, n).astype(storage)
-    behind, extra, expected = with_epilogue(epilogue, data.astype("float64") @ weight.astype("float64"))
+    weight, read = as_factors(factors, weight, data)
+    behind, extra, expected = with_epilogue(epilogue, read.astype("float64") @ weight.astype("float64"))
 
     def compute(x: te.Tensor, w: te.Tensor, *more: te.Tensor) -> te.Tensor:
-        result = dense(x, w)
+        result = dense(x, w, factors)
         return behind(result, list(more)) if behind else result
 
     return task_case(compute, [data, weight, *extra], expected, weight=1)

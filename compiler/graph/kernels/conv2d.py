@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tvm import te, tirx
 
-from . import GROUPS, KERNEL
+from . import GROUPS, KERNEL, rounding
 from .padding import out_size, pad_spatial
 from .widen import widened
 
@@ -19,12 +19,14 @@ def conv2d(
     dilation: Sequence[int],
     groups: int,
     channels: int | None = None,
+    factors: str | None = None,
 ) -> te.Tensor:
     """Convolve `data` [n, h, w, ci] with `weight` [kh, kw, ci/groups, co]; the result is [n, oh, ow, co] in float32.
 
     With `channels` only so many of the co channels are kept: `weight` may hold more so that they fill whole vectors.
 
-    Either may be stored in a narrower type than float32: it is widened, and sums are kept in float32.
+    Either may be stored in a narrower type than float32: it is widened, and sums are kept in float32. `factors`: what a
+    schedule may round them to (`FACTORS`).
     """
     n, height, width, _ = (int(d) for d in data.shape)
     kernel_h, kernel_w, ci_group, co = (int(d) for d in weight.shape)
@@ -61,7 +63,7 @@ def conv2d(
             axis=[rh, rw, rc],
         ),
         name="conv2d",
-        attrs={KERNEL: "conv2d", GROUPS: groups},
+        attrs={KERNEL: "conv2d", GROUPS: groups, **rounding(factors)},
     )
     if channels is None or channels == co:
         return result

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from tvm import te
 
-from . import KERNEL
+from . import KERNEL, rounding
 from .widen import widened
 
 
-def dense(data: te.Tensor, weight: te.Tensor) -> te.Tensor:
-    """`data` [m, k] times `weight` [k, n] -> [m, n] float32; what is stored narrower is widened."""
+def dense(data: te.Tensor, weight: te.Tensor, factors: str | None = None) -> te.Tensor:
+    """`data` [m, k] times `weight` [k, n] -> [m, n] float32; what is stored narrower is widened.
+
+    `factors`: what a schedule may round them to (`FACTORS`).
+    """
     m, k = (int(d) for d in data.shape)
     n = int(weight.shape[1])
     r = te.reduce_axis((0, k), "r")
@@ -19,5 +22,5 @@ def dense(data: te.Tensor, weight: te.Tensor) -> te.Tensor:
         (m, n),
         lambda i, j: te.sum(rows[i, r] * wide[r, j], axis=[r]),
         name="dense",
-        attrs={KERNEL: "dense"},
+        attrs={KERNEL: "dense", **rounding(factors)},
     )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tvm import te, tirx
 
-from . import KERNEL
+from . import KERNEL, rounding
 from .padding import out_size, pad_spatial
 from .widen import widened
 
@@ -23,6 +23,7 @@ def conv2d_grouped(
     dilation: Sequence[int],
     channels: int,
     shuffled: int = 1,
+    factors: str | None = None,
 ) -> te.Tensor:
     """Convolve `data` [n, h, w, groups * ci] with `weight` [kh, kw, ci, groups, filled]; the result is
     [n, oh, ow, groups, channels] in float32.
@@ -31,7 +32,7 @@ def conv2d_grouped(
     those of all groups taken in turns. A channel is read by itself, so that it costs nothing to read another.
 
     Either may be stored in a narrower type: it is widened, and sums are kept in float32. Of the
-    `filled` channels a group, `channels` are kept.
+    `filled` channels a group, `channels` are kept. `factors`: what a schedule may round both to (`FACTORS`).
     """
     n, height, width, every = (int(d) for d in data.shape)
     kernel_h, kernel_w, ci, groups, filled = (int(d) for d in weight.shape)
@@ -55,7 +56,7 @@ def conv2d_grouped(
             axis=[rh, rw, rc],
         ),
         name="conv2d_grouped",
-        attrs={KERNEL: "grouped"},
+        attrs={KERNEL: "grouped", **rounding(factors)},
     )
     if channels == filled:
         return result

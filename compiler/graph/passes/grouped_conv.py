@@ -23,13 +23,16 @@ from ..kernels.padding import four
 from ..reshaped import Reshaped
 from ..rewriter import Constant, array_of, constant, dtype_of, op_name, shape_of
 
+Store = Callable[[np.ndarray, str, relax.Call], Constant]
+Factors = Callable[[relax.Call], "str | None"]
+
 FLOATS = ("float32", "float16")  # of activations; sums are float32
 
 
 class _GroupedConv(Reshaped):
-    def __init__(self, mod: tvm.IRModule, fill: Fill, store: Callable[[np.ndarray, str, relax.Call], Constant]) -> None:
+    def __init__(self, mod: tvm.IRModule, fill: Fill, store: Store, factors: Factors) -> None:
         super().__init__(mod)
-        self.fill, self.store = fill, store
+        self.fill, self.store, self.factors = fill, store, factors
         self.count = 0
         self.uses = _uses(mod["main"])
 
@@ -61,6 +64,7 @@ class _GroupedConv(Reshaped):
             dilation,
             channels,
             shuffled,
+            self.factors(call),
             primfunc_name_hint="conv2d_grouped",
             primfunc_attrs={"op_pattern": FUSES_ELEMENTWISE},
         )
@@ -150,9 +154,7 @@ def _uses(func: relax.Function) -> dict[relax.Var, int]:
     return found
 
 
-def grouped_conv(
-    mod: tvm.IRModule, fill: Fill, store: Callable[[np.ndarray, str, relax.Call], Constant]
-) -> tvm.IRModule:
+def grouped_conv(mod: tvm.IRModule, fill: Fill, store: Store, factors: Factors) -> tvm.IRModule:
     """Apply the pass. `fill` says how many channels to compute, `store` makes a constant of the weight of a call, which
-    it calls by a name."""
-    return _GroupedConv(mod, fill, store).run()
+    it calls by a name, and `factors` says what the factors of a call may be rounded to (`..kernels.FACTORS`)."""
+    return _GroupedConv(mod, fill, store, factors).run()

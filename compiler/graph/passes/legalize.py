@@ -6,6 +6,7 @@ Ensures: no operator remains, only calls of functions; weights are stored in `st
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -24,7 +25,8 @@ from ..kernels.padding import four
 from ..kernels.pool2d import pool2d
 from ..kernels.sums import LONG, length_of, long_sum
 from ..kernels.winograd import conv2d_winograd, transform_weight
-from ..rewriter import Constant, array_of, constant, dtype_of, shape_of
+from ..rewriter import Constant, array_of, constant, dtype_of, op_name, shape_of
+from ..tf32 import to_tf32
 from .grouped_conv import FLOATS
 
 PATTERN = {"op_pattern": FUSES_ELEMENTWISE}
@@ -40,7 +42,8 @@ class Legalizer:
     `storage` is the type that weights are kept in (`float32` or `float16`); one that float16 cannot hold stays wide.
     `fill` says how many channels a convolution computes so that they fill vectors. With `only_marked`, weights are
     narrow only where the operator says that its factors may be, by an `out_dtype` (`half_activations`). Without
-    `sums_in_parts`, sums are as the target's schedules expect them.
+    `sums_in_parts`, sums are as the target's schedules expect them. With `tf32` weights of products of matrices are
+    rounded to TF32, and their kernels say that data may be.
     """
 
     def __init__(
@@ -50,10 +53,12 @@ class Legalizer:
         fill: Fill = unfilled,
         only_marked: bool = False,
         sums_in_parts: bool = True,
+        tf32: bool = False,
     ) -> None:
         self.storage = storage
         self.only_marked = only_marked
         self.sums_in_parts = sums_in_parts
+        self.tf32 = tf32
         self.fill = fill
         self.chooser = chooser or (lambda _, conv: choose(conv))
         self.convolutions: list[Convolution] = []
@@ -90,7 +95,18 @@ class Legalizer:
             if np.abs(array).max(initial=0.0) <= HALF_MAX:
                 return constant(array.astype("float16"))
             self.kept_wide.append(name)
-        return constant(array)
+        return constant(array if self.factors(call) is None else to_tf32(array))
+
+    def factors(self, call: relax.Call) -> str | None:
+        """What a schedule may round the factors of a convolution or matrix product to: TF32 where it is asked for, the
+        weight is known, and there are rows and columns enough to make tiles of."""
+        weight, out = call.args[1], shape_of(call)
+        if not self.tf32 or not isinstance(weight, Constant) or not out or dtype_of(weight) != "float32":
+            return None
+        columns = out[-1]
+        if op_name(call) == "relax.nn.conv2d":
+            columns //= int(call.attrs.groups)
+        return "tf32" if math.prod(out[:-1]) > 1 and columns > 1 else None
 
     def conv2d(self, bb: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
         attrs = call.attrs
@@ -154,6 +170,7 @@ class Legalizer:
             dilation,
             groups,
             channels,
+            self.factors(call),
             primfunc_name_hint="conv2d",
             primfunc_attrs=PATTERN,
         )
@@ -194,7 +211,8 @@ class Legalizer:
         if dtype_of(data) not in FLOATS or not isinstance(weight, Constant):
             return self._default(bb, call)
         stored = self.weight(array_of(weight), f"dense {right[0]}x{right[1]}", call)
-        return bb.call_te(dense, data, stored, primfunc_name_hint="dense", primfunc_attrs=PATTERN)
+        factors = self.factors(call)
+        return bb.call_te(dense, data, stored, factors, primfunc_name_hint="dense", primfunc_attrs=PATTERN)
 
     def concat(self, bb: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
         fields = list(call.args[0].fields) if isinstance(call.args[0], relax.Tuple) else []

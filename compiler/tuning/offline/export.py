@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 import targets
-from compiler.build import storage_of
 from compiler.errors import EdgetuneError, UsageError
+from compiler.precision import must_have
 from compiler.records.provenance import runtime_of
 from compiler.records.record import clean_error, now, trace_id
 from compiler.scratch import scratch_folder
@@ -77,7 +77,7 @@ def export_batch(
     Raises UsageError for a task that does not exist, and EdgetuneError where nothing is left to try, nothing can be
     built, or the file cannot be written.
     """
-    storage_of(precision)
+    must_have(target, precision)
     run = memory.run_id(model, target, precision)
     with ExitStack() as stack:
         if builder is None:

@@ -25,6 +25,7 @@ KERNELS: dict[str, tuple[Callable[[], Case], Gpu]] = {
     "tensor-copied": (partial(half_conv, (1, 14, 14, 64), 64, pads=(1,)), ORIN),
     "tensor-registers": (partial(conv_case, (1, 14, 14, 64), 64, pads=(1,), storage=HALF), TURING),
     "tensor-parts": (partial(half_conv, (1, 7, 7, 512), 128, pads=(1,)), ORIN),
+    "tensor-tf32": (partial(conv_case, (1, 14, 14, 64), 64, pads=(1,), factors="tf32"), ORIN),
     "half": (partial(conv_case, (1, 14, 14, 32), 64, pads=(1,), storage=HALF), TX1),
     "winograd": (partial(winograd_case, 4, (1, 16, 16, 32), 64), ORIN),
     "gemm": (partial(conv_case, (1, 14, 14, 32), 64, pads=(1,)), ORIN),

@@ -1,4 +1,5 @@
-"""Which products get tensor cores or FP16 in pairs, and what tiles: within the GPU's limits, and enough to fill it."""
+"""Which products get tensor cores (FP16, TF32) or FP16 in pairs, and what tiles: within the GPU's limits, and enough to
+fill it."""
 
 from __future__ import annotations
 
@@ -9,10 +10,13 @@ from tvm import s_tir
 from tvm.s_tir import TensorIntrin
 
 import schedules.cuda
+from compiler.errors import EdgetuneError
 from compiler.graph.scheduling import design_spaces
-from compiler.records.workload import replay, trace_text
+from compiler.records.workload import replay, trace_text, workload_of
 from schedules.cuda import half, tensor, tensor_tiles, tiles
 from schedules.cuda.blocks import NotApplicable
+from schedules.cuda.factors import HALF as HALVES
+from schedules.cuda.factors import TF32, Factors
 from schedules.cuda.gpu import gpu
 from tests.cuda.half_cases import HALF, half_conv
 from tests.schedules.kernels_for_tests import conv_case, dense_case
@@ -29,11 +33,14 @@ PRODUCTS = [
 SHARED_KB = {75: 64, 80: 163, 86: 99, 87: 163, 89: 99, 90: 227, 100: 227, 110: 227, 120: 99}
 
 
-@pytest.mark.parametrize("sm", SHARED_KB)
-def test_tiles_fit_the_gpu(sm: int) -> None:
+FACTORS = [*((sm, HALVES) for sm in SHARED_KB), *((sm, TF32) for sm in SHARED_KB if sm >= 80)]
+
+
+@pytest.mark.parametrize(("sm", "factors"), FACTORS)
+def test_tiles_fit_the_gpu(sm: int, factors: Factors) -> None:
     hardware = gpu(sm, 20)
     for product in PRODUCTS:
-        offered = tensor_tiles.tensor_tiles(product, hardware, asynchronous=sm >= 80)
+        offered = tensor_tiles.tensor_tiles(product, hardware, sm >= 80, factors)
         assert offered
         for tile in offered:
             assert tile.threads <= 1024 and tile.registers <= 255
@@ -66,6 +73,33 @@ def test_only_weights_stored_in_half_are_rounded() -> None:
         assert family.spaces(s_tir.Schedule(narrow.task), hardware)
         with pytest.raises(NotApplicable, match="not stored in FP16"):
             family.spaces(s_tir.Schedule(wide.task), hardware)
+
+
+def test_only_kernels_that_say_so_are_rounded_to_tf32_where_the_gpu_can() -> None:
+    make = partial(conv_case, (1, 14, 14, 64), 64, pads=(1,), factors="tf32")
+    for sm in SHARED_KB:
+        task = make().task
+        if sm < 80:
+            with pytest.raises(NotApplicable, match="no tensor cores for TF32"):
+                tensor.spaces(s_tir.Schedule(task), gpu(sm, 8))
+            continue
+        [first, *_] = design_spaces(task, gpu(sm, 8))
+        text = str(first.mod.script())
+        assert "software_pipeline_async_stages" in text and "nvcuda::wmma::multiply" in text
+    # Elsewhere it is computed in FP32, which is no less exact.
+    assert "wmma" not in str(design_spaces(make().task, gpu(75, 8))[0].mod.script())
+
+
+def test_a_schedule_in_tf32_is_refused_for_a_kernel_of_fp32() -> None:
+    """Whoever claims it: records are found by the kernel's hash, which differs, and traces may come from elsewhere."""
+    orin = gpu(87, 16, memory_gb_s=204.8)
+    narrow, wide = (conv_case((1, 14, 14, 64), 64, pads=(1,), factors=factors).task for factors in ("tf32", None))
+    assert workload_of(narrow).hash != workload_of(wide).hash
+    trace = trace_text(design_spaces(narrow, orin)[0])
+    assert replay(trace, narrow)
+    with pytest.raises(EdgetuneError, match="rounds factors to TF32, and the kernel is FP32"):
+        replay(trace, wide)
+    assert replay(trace_text(design_spaces(wide, orin)[0]), narrow)  # FP32 is always allowed
 
 
 def test_each_gpu_has_its_own_way_of_multiplying_halves() -> None:
@@ -105,7 +139,7 @@ def test_the_search_is_offered_other_tiles_and_steps_of_unrolling() -> None:
         assert any(str(inst.kind.name) == "SampleCategorical" for inst in sch.trace.insts)
 
 
-@pytest.mark.parametrize("kernel", ["copied", "rounded, in parts", "in pairs", "of FP32"])
+@pytest.mark.parametrize("kernel", ["copied", "rounded, in parts", "of TF32", "in pairs", "of FP32"])
 def test_traces_are_kept_and_replayed_elsewhere(kernel: str) -> None:
     """What tuning finds is kept as a trace; another process knows the intrinsics only by the names in it."""
     orin, tx1 = gpu(87, 16, memory_gb_s=204.8), gpu(53, 2, memory_gb_s=25.6)
@@ -113,6 +147,7 @@ def test_traces_are_kept_and_replayed_elsewhere(kernel: str) -> None:
         "copied": (partial(half_conv, (1, 14, 14, 64), 64, pads=(1,)), orin),
         "rounded, in parts": (partial(conv_case, (1, 7, 7, 512), 64, pads=(1,), storage=HALF), orin),
         "in pairs": (partial(conv_case, (1, 8, 8, 16), 16, storage=HALF), tx1),
+        "of TF32": (partial(conv_case, (1, 7, 7, 512), 64, pads=(1,), factors="tf32"), orin),
         "of FP32": (partial(conv_case, (1, 7, 7, 512), 64, pads=(1,)), orin),
     }[kernel]
     task = make().task
