@@ -8,8 +8,8 @@ beside the peers in the same turns (`edgetune bench --vs`): images/s, percentile
 kernel the share of the measured peak. What is done is not done again: stop it and start it as you like. DIR gets the
 result lines (results.jsonl), the packages, and the records, as `edgetune logs export` writes them (records.jsonl).
 
-In `fp32` all peers run with TF32 off; in `tf32` the peers may round the factors of FP32 to TF32 and ours, which has no
-such kernels, is the FP32 package of before, and its line says so. Peers that are not installed are left out, and said.
+In `fp32` all run with TF32 off; in `tf32` all may round the factors of products to TF32. Peers that are not installed
+are left out, and said.
 
 python -m benchmarks.gpu --dry-run [--target cuda-sm90] [--candidates N] ...
 
@@ -34,7 +34,6 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = "torch,torch-compile,tensorrt,onnxruntime-cuda"
 BUILD_SECONDS = 120.0
-TF32 = "tf32"
 
 
 class Cell(NamedTuple):
@@ -46,11 +45,6 @@ class Cell(NamedTuple):
     def name(self) -> str:
         """With a file's name in the place of its path."""
         return f"{Path(self.model).stem}-b{self.batch}-{self.precision}"
-
-    @property
-    def package(self) -> Cell:
-        """The cell whose package is measured in this one: beside TF32 it is that of FP32."""
-        return self._replace(precision="fp32") if self.precision == TF32 else self
 
 
 def cells(options: argparse.Namespace) -> Iterator[Cell]:
@@ -67,24 +61,18 @@ def edgetune(*words: str | Path) -> bool:
 
 
 def measure(cell: Cell, options: argparse.Namespace, folder: Path) -> bool:
-    """Tune, compile and measure a cell; whether all of it succeeded. Beside TF32 there is nothing to tune anew."""
+    """Tune, compile and measure a cell; whether all of it succeeded."""
     results = folder / "results.jsonl"
     if any(_is(line, cell) for line in read(results)):
         return True
-    name = cell.package.name
-    tuned, plain = folder / f"{name}.tar", folder / f"{name}-zero-trial.tar"
+    tuned, plain = folder / f"{cell.name}.tar", folder / f"{cell.name}-zero-trial.tar"
     with tempfile.TemporaryDirectory() as scratch:
         lines = Path(scratch) / "lines.jsonl"
-        if cell.precision == TF32:
-            done = (tuned.exists() or _make(cell.package, options, folder, tuned, plain)) and edgetune(
-                "bench", tuned, "--vs", options.vs, "--tf32", "--json", lines
-            )
-        else:
-            done = (
-                _make(cell, options, folder, tuned, plain)
-                and edgetune("bench", plain, "--json", lines)
-                and edgetune("bench", tuned, "--vs", options.vs, "--profile", "--json", lines)
-            )
+        done = (
+            _make(cell, options, folder, tuned, plain)
+            and edgetune("bench", plain, "--json", lines)
+            and edgetune("bench", tuned, "--vs", options.vs, "--profile", "--json", lines)
+        )
         if done:  # all of a cell's lines or none: what is not done is done again
             with results.open("a", encoding="utf-8") as out:
                 out.write(lines.read_text(encoding="utf-8"))
@@ -109,11 +97,8 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def _is(line: dict[str, Any], cell: Cell) -> bool:
-    """Whether a line was measured in `cell`. Ours is of FP32 in two: it says beside which peers."""
-    from compiler.bench.result import PEERS_TF32
-
-    precision = TF32 if PEERS_TF32 in line.get("settings", {}) else line["precision"]
-    return (line["model"], line["batch"], precision) == (Path(cell.model).stem, cell.batch, cell.precision)
+    """Whether a line was measured in `cell`."""
+    return (line["model"], line["batch"], line["precision"]) == (Path(cell.model).stem, cell.batch, cell.precision)
 
 
 def summary(lines: list[dict[str, Any]], wanted: list[Cell]) -> str:
@@ -126,13 +111,12 @@ def summary(lines: list[dict[str, Any]], wanted: list[Cell]) -> str:
     for cell in wanted:
         found = [line for line in lines if _is(line, cell)]
         ours = [line["images_per_s"] for line in found if line["engine"] == "edgetune"]
-        if len(ours) < (1 if cell.precision == TF32 else 2):
+        if len(ours) < 2:
             rows.append(f"| {cell.name} | not measured | | | | | |")
             continue
-        tuned = ours[0] if cell.precision == TF32 else ours[1]
-        slower = "" if cell.precision == TF32 else f"{tuned / ours[0]:.2f}"
+        plain, tuned = ours[:2]
         peers = {line["engine"]: line["images_per_s"] for line in found if line["engine"] != "edgetune"}
-        texts = [cell.name, f"{tuned:.0f}"]
+        texts, slower = [cell.name, f"{tuned:.0f}"], f"{tuned / plain:.2f}"
         for names in (("torch", "torch-compile"), tuple(peers)):
             best = max((peers[name], name) for name in names if name in peers) if peers.keys() & set(names) else None
             texts += ["none", ""] if best is None else [f"{best[1]} {best[0]:.0f}", f"{tuned / best[0]:.2f}"]
@@ -144,8 +128,6 @@ def summary(lines: list[dict[str, Any]], wanted: list[Cell]) -> str:
         rows.append(
             f"\n{precision}, batch {batch}: geometric mean {mean:.2f} of the best PyTorch, least {min(of_models):.2f}."
         )
-    if any(cell.precision == TF32 for cell in wanted):
-        rows.append("\ntf32: the peers round the factors of FP32 to TF32, and ours is FP32, without TF32.")
     return "\n".join(rows)
 
 
@@ -224,8 +206,7 @@ def main() -> int:
 
         prepare("cuda")
         with Pool(options.jobs, 1) as pool:
-            # Beside TF32 it is the package of FP32 that is measured.
-            failed = sum(dry_run(cell, options, pool) for cell in dict.fromkeys(cell.package for cell in wanted))
+            failed = sum(dry_run(cell, options, pool) for cell in wanted)
         print("nothing was measured: this was a dry run")
         return 1 if failed else 0
     if gpu() is None:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from benchmarks.gpu import __main__ as gpu
-from compiler.bench.result import PEERS_TF32
 from targets import cuda_toolkit
 from tests.command import ROOT
 
@@ -43,8 +42,7 @@ def test_a_dry_run_builds_all_that_would_be_measured(small: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     *cells, last = done.stdout.splitlines()
     assert last == "nothing was measured: this was a dry run"
-    # Beside TF32 it is the package of FP32 that would be measured.
-    assert [line.partition(":")[0] for line in cells] == ["small-b1-fp32"]
+    assert [line.partition(":")[0] for line in cells] == ["small-b1-fp32", "small-b1-tf32"]
     assert all(", 0 failed, " in line and " 0 candidates" not in line for line in cells)
 
 
@@ -68,17 +66,12 @@ class Commands:
         return True
 
     def _lines(self, call: list[str]) -> list[dict[str, Any]]:
-        tf32 = "--tf32" in call
-        precision = "fp16" if "fp16" in Path(call[1]).name else "fp32"
+        precision = next(name for name in ("fp16", "fp32", "tf32") if name in Path(call[1]).name)
         speed = 50.0 if "zero-trial" in call[1] else 200.0
-        common = {"model": "small", "batch": 1}
-        settings = {PEERS_TF32: "1"} if tf32 else {}
-        lines = [
-            common | {"engine": "edgetune", "precision": precision, "images_per_s": speed, "settings": settings},
-        ]
+        common = {"model": "small", "batch": 1, "precision": precision}
+        lines = [common | {"engine": "edgetune", "images_per_s": speed}]
         if "--vs" in call:
-            used = "tf32" if tf32 else precision
-            lines.append(common | {"engine": "torch", "precision": used, "images_per_s": 160.0, "settings": {}})
+            lines.append(common | {"engine": "torch", "images_per_s": 160.0})
         return lines
 
 
@@ -89,20 +82,18 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
     return made
 
 
-def test_every_cell_is_tuned_and_measured_and_tf32_takes_what_fp32_made(commands: Commands, tmp_path: Path) -> None:
+def test_every_cell_is_tuned_and_measured(commands: Commands, tmp_path: Path) -> None:
     cells = list(gpu.cells(OPTIONS))
     assert all(gpu.measure(cell, OPTIONS, tmp_path) for cell in cells)
     made = ["tune", "compile", "compile", "bench", "bench"]
-    assert [call[0] for call in commands.calls] == [*made, *made, "bench"]
-    last = commands.calls[-1]
-    assert last[1] == str(tmp_path / "small-b1-fp32.tar") and "--tf32" in last
-    assert not any("--tf32" in call for call in commands.calls[:-1])
+    assert [call[0] for call in commands.calls] == [*made, *made, *made]
+    assert commands.calls[-1][1] == str(tmp_path / "small-b1-tf32.tar")
     lines = gpu.read(tmp_path / "results.jsonl")
-    assert [len([line for line in lines if gpu._is(line, cell)]) for cell in cells] == [3, 3, 2]
+    assert [len([line for line in lines if gpu._is(line, cell)]) for cell in cells] == [3, 3, 3]
     text = gpu.summary(lines, cells)
     assert "| small-b1-fp32 | 200 | torch 160 | 1.25 | torch 160 | 1.25 | 4.00 |" in text
-    assert "| small-b1-tf32 | 200 | torch 160 | 1.25 | torch 160 | 1.25 |  |" in text
-    assert "tf32, batch 1: geometric mean 1.25" in text and "ours is FP32, without TF32" in text
+    assert "| small-b1-tf32 | 200 | torch 160 | 1.25 | torch 160 | 1.25 | 4.00 |" in text
+    assert "tf32, batch 1: geometric mean 1.25" in text
     # What is done is not done again.
     commands.calls.clear()
     assert all(gpu.measure(cell, OPTIONS, tmp_path) for cell in cells) and not commands.calls
