@@ -6,7 +6,6 @@ The kernels are built at the desk for the GPU of the package's target, in one sm
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ import targets
 from compiler.bench.peak import MIN_BUFFER_BYTES, SECONDS, Peak
 from compiler.errors import EdgetuneError
 from compiler.runtime.session import LocalSession
+from compiler.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from compiler.bench.gpu_peak_kernels import Arithmetic
@@ -62,8 +62,8 @@ def _measure(session: LocalSession | RemoteSession, target: targets.Target, prec
         how = f"{kernel.what} on {blocks} blocks; a read of {floats >> 18} MiB; shortest run in {SECONDS} s each"
         return Peak(flops / 1e9, bandwidth / 1e9, 0, how)
 
-    with tempfile.TemporaryDirectory(prefix="edgetune-peak-") as folder:
-        library = Path(folder) / _LIBRARY
+    with scratch_folder("peak") as folder:
+        library = folder / _LIBRARY
         build(target, kernel, blocks, floats, library)
         if isinstance(session, LocalSession):
             import tvm
@@ -113,7 +113,7 @@ def build(target: targets.Target, kernel: Arithmetic, blocks: int, floats: int, 
     from compiler.bench import gpu_peak_kernels as kernels
     from compiler.cuda import callback
     from compiler.cuda.lowering import lowering
-    from compiler.linker import linker
+    from compiler.linker import export, linker
 
     functions = {"arithmetic": kernels.arithmetic(kernel, blocks), "reading": kernels.reads(blocks, floats)}
     module = tvm.IRModule({name: function.with_attr("global_symbol", name) for name, function in functions.items()})
@@ -122,7 +122,7 @@ def build(target: targets.Target, kernel: Arithmetic, blocks: int, floats: int, 
     with device, lowering(device):
         compiled = tvm.compile(module, target=device)
     triple = str((target.host or {}).get("mtriple", "")) or None
-    compiled.export_library(str(library), fcompile=linker(triple))
+    export(compiled, library, linker(triple))
 
 
 def _arithmetic(module: Any, device: Any, kernel: Arithmetic, blocks: int) -> float:
