@@ -29,8 +29,10 @@ def must_have(target: targets.Target, precision: str) -> None:
     storage_of(precision)
     if precision != TF32:
         return
+    from targets.cuda_toolkit import sm
+
     arch = str(target.options["arch"]) if target.kind == "cuda" else None
-    if arch is None or int(arch.removeprefix("sm_")) < OLDEST_WITH_TF32:
+    if arch is None or sm(arch) < OLDEST_WITH_TF32:
         what = "a CPU" if arch is None else arch
         raise UsageError(
             f"{target.name} ({what}) has no TF32, which NVIDIA's GPUs have from sm_80 on: use fp32 or fp16"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from compiler.build import front
 from compiler.cuda.algorithms import chooser
 from compiler.half_front import half_front
-from compiler.precision import storage_of
+from compiler.precision import TF32, storage_of
 
 if TYPE_CHECKING:
     import tvm
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from compiler.graph.pipeline import Dump, Lowered, Phase
     from compiler.graph.variants import Variants
 
-HALF, TF32 = "float16", "tf32"
+HALF = "float16"
 
 
 @dataclass(frozen=True)

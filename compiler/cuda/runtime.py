@@ -49,9 +49,10 @@ def load_cuda_runtime() -> None:
         raise EdgetuneError(f"the CUDA part of TVM cannot be loaded: {error}") from None
 
 
+@lru_cache(maxsize=1)
 def load_to_run() -> None:
-    """Load it where kernels are to run. Raises EdgetuneError as `load_cuda_runtime` does, and for a driver that is too
-    old for it."""
+    """Load it, once, where kernels are to run. Raises EdgetuneError as `load_cuda_runtime` does, and for a driver that
+    is too old for it."""
     reason = why_driver_is_too_old()
     if reason is not None:
         raise EdgetuneError(reason)

@@ -95,14 +95,7 @@ class ThisMachine:
     def readings(self) -> Mapping[str, Any]:
         """What the sensors say now. Where the GPU measures, what slows it down counts, and not what slows the CPUs
         down, which build meanwhile."""
-        from compiler.runtime.sensors import nvml
-
-        found = self._sensors.read(wait=False)
-        if self._gpu:
-            own = [gpu.throttled for gpu in nvml.gpu_readings() if gpu.throttled is not None]
-            if own:
-                found["throttled"] = any(own)
-        return found
+        return self._sensors.read(wait=False, slowed="gpu" if self._gpu else "any")
 
     def of(self, readings: Mapping[str, Any]) -> Provenance:
         """The circumstances at the time of `readings`."""

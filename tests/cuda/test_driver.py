@@ -21,6 +21,7 @@ def test_a_driver_for_another_cuda_is_named(monkeypatch: pytest.MonkeyPatch, ver
 
 def test_nothing_is_loaded_or_tuned_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "driver_version", lambda: 12040)
+    runtime.load_to_run.cache_clear()  # another test may have loaded it
     with pytest.raises(EdgetuneError, match="CUDA 12.4"):
         runtime.load_to_run()
     monkeypatch.setattr(targets, "why_not_run", lambda target: None)

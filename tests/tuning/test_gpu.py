@@ -143,7 +143,7 @@ def test_what_slows_the_cpus_down_does_not_slow_the_gpu_down(monkeypatch: pytest
     from compiler.runtime.sensors import nvml
 
     machine = ThisMachine(NATIVE)
-    monkeypatch.setattr(machine._sensors, "read", lambda wait: {"throttled": True})
+    monkeypatch.setattr(machine._sensors._throttling, "throttled", lambda: True)
     monkeypatch.setattr(nvml, "gpu_readings", lambda: [nvml.GpuReading("gpu0", 40.0, 100.0, 1980.0, False)])
     assert machine.readings()["throttled"] is True
     machine._gpu = True
